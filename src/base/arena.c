@@ -71,7 +71,12 @@ void arena_reset(struct arena *a)
     a->escape = NULL;
 }
 
-void arena_arm(struct arena *a, jmp_buf *escape) { a->escape = escape; }
+jmp_buf *arena_arm(struct arena *a, jmp_buf *escape)
+{
+    jmp_buf *before = a->escape;
+    a->escape = escape;
+    return before;
+}
 
 static void *arena_fail(struct arena *a, int why)
 {

@@ -68,7 +68,7 @@ enum { ARENA_ESCAPE_MEMORY = 1, ARENA_ESCAPE_LIMIT = 2 };            /* the valu
 struct arena *arena_new(size_t max_bytes);                           /* NULL when out of memory */
 void arena_free(struct arena **a);                                   /* runs what was deferred; sets *a to NULL */
 void arena_reset(struct arena *a);                                   /* as new; keeps one chunk */
-void arena_arm(struct arena *a, jmp_buf *escape);                    /* NULL disarms */
+jmp_buf *arena_arm(struct arena *a, jmp_buf *escape);                  /* NULL disarms; returns what was armed before */
 void *arena_take(struct arena *a, size_t n) __attribute__((malloc, alloc_size(2)));   /* aligned to 16, not cleared; n = 0 is allowed */
 void *arena_zero(struct arena *a, size_t n) __attribute__((malloc, alloc_size(2)));   /* the same, cleared */
 void arena_defer(struct arena *a, void (*fn)(void *), void *arg);    /* runs at reset/free or when rewound past, newest first */

@@ -1,0 +1,473 @@
+/* store/sqlite.c: the store on SQLite. One connection is one sqlite3 handle without its mutex, used by one thread at a time;
+ * statements are prepared once and found by the address of their query.
+ *
+ * What was measured and is relied on (tests/unit/store): `$N` are names in SQLite, so they are bound by name; an UPDATE that is
+ * aborted inside a savepoint (interrupt, no space, I/O error) may roll back the whole transaction, so store_settle asks
+ * sqlite3_get_autocommit; a statement left un-reset pins the WAL, so every call resets what it ran, on every way out. */
+#include "store/store_in.h"
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdint.h>
+
+const char *store_fault_text(enum store_fault f)
+{
+    static const char *const text[] = { "ok", "busy", "no space left", "input/output error", "over its time budget", "out of memory",
+                                        "constraint violated", "database damaged or newer" };
+    return text[f];
+}
+
+/* ---- values ---- */
+
+static const struct value *column_at(const struct row *r, size_t column)
+{
+    must(r && column < r->n);
+    return &r->at[column];
+}
+
+int64_t row_int(const struct row *r, size_t column)
+{
+    const struct value *v = column_at(r, column);
+    must(v->kind == VALUE_INT || v->kind == VALUE_NULL);
+    return v->kind == VALUE_INT ? v->i : 0;
+}
+
+struct span row_text(const struct row *r, size_t column)
+{
+    const struct value *v = column_at(r, column);
+    must(v->kind != VALUE_INT);
+    return v->kind == VALUE_NULL ? (struct span){ "", 0 } : v->s;
+}
+
+bool row_null(const struct row *r, size_t column) { return column_at(r, column)->kind == VALUE_NULL; }
+
+/* ---- faults ---- */
+
+static enum store_fault fault_of(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_OK: case SQLITE_ROW: case SQLITE_DONE: return STORE_OK;
+    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_SCHEMA: return STORE_RETRY;
+    case SQLITE_FULL: return STORE_FULL;
+    case SQLITE_INTERRUPT: return STORE_INTERRUPTED;
+    case SQLITE_NOMEM: return STORE_MEMORY;
+    case SQLITE_CONSTRAINT: return STORE_CONSTRAINT;
+    case SQLITE_CORRUPT: case SQLITE_NOTADB: return STORE_BROKEN;
+    case SQLITE_IOERR: return rc == SQLITE_IOERR_NOMEM ? STORE_MEMORY : STORE_OUTAGE;
+    default: return STORE_OUTAGE;
+    }
+}
+
+static enum store_fault note_fault(struct store_conn *c, int rc, const char *where)
+{
+    enum store_fault f = fault_of(rc);
+    if (f != STORE_OK && c->fault == STORE_OK) {
+        c->fault = f;
+        /* SQLite's texts name tables and columns, never values; still, only its fixed text for the code is kept */
+        snprintf(c->error, sizeof c->error, "%s: %s (code %d)", where, sqlite3_errstr(rc), rc);
+    }
+    return f;
+}
+
+enum store_fault store_fault_now(const struct store_conn *c) { return c->fault; }
+const char *store_error_text(const struct store_conn *c) { return c->error; }
+
+/* ---- opening ---- */
+
+static int over_deadline(void *conn)
+{
+    const struct store_conn *c = conn;
+    return c->deadline_mono_ms && clock_mono_ms() >= c->deadline_mono_ms;
+}
+
+sqlite3 *sqlite_open(const char *path, bool read_only, struct buf *err)
+{
+    static bool configured;
+    if (!configured) {                                  /* store_open runs before there are threads */
+        configured = true;
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);     /* its counter is one mutex for all threads */
+        store_faults_install();
+    }
+    sqlite3 *db = NULL;
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    static const char common[] = "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;";
+    if (rc == SQLITE_OK) {
+        sqlite3_busy_timeout(db, 5000);
+        rc = sqlite3_exec(db, common, NULL, NULL, NULL);
+    }
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, read_only ? "PRAGMA query_only=ON; PRAGMA cache_size=-8192;" : "PRAGMA cache_size=-32768;", NULL, NULL, NULL);
+    if (rc == SQLITE_OK) {
+        sqlite3_wal_autocheckpoint(db, 0);              /* the writer does it between batches */
+        sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        return db;
+    }
+    buf_printf(err, "cannot open the database %s: %s; is the folder there, writable and on a local disk, and is this a Weir database?", path,
+               db ? sqlite3_errmsg(db) : "out of memory");
+    sqlite3_close(db);
+    return NULL;
+}
+
+static char *path_of_url(struct span url)
+{
+    if (span_begins(url, SPAN("sqlite://"))) url = span_cut(url, 9);
+    char *path = base_alloc(url.n + 1);
+    if (path) {
+        memcpy(path, url.p, url.n);
+        path[url.n] = '\0';
+    }
+    return path;
+}
+
+struct store *store_open(const struct store_options *options, struct buf *err)
+{
+    if (span_begins(options->url, SPAN("postgres"))) {
+        buf_add_z(err, "store.url: this build has no PostgreSQL driver yet; use a path or sqlite:///path/weir.db");
+        return NULL;
+    }
+    struct store *s = base_alloc(sizeof *s);
+    char *path = path_of_url(options->url);
+    sqlite3 *db = NULL;
+    if (!s || !path) {
+        buf_add_z(err, "out of memory");
+        goto fail;
+    }
+    s->path = path;
+    db = sqlite_open(path, false, err);
+    if (!db || !store_migrate(s, db, options, err)) goto fail;
+    sqlite3_close(db);
+    return s;
+fail:
+    sqlite3_close(db);
+    free(path);
+    free(s);
+    return NULL;
+}
+
+void store_close(struct store **s)
+{
+    if (!*s) return;
+    free((*s)->path);
+    free(*s);
+    *s = NULL;
+}
+
+struct store_conn *store_connect(struct store *s, bool read_only, struct buf *err)
+{
+    struct store_conn *c = base_alloc(sizeof *c);
+    if (!c) {
+        buf_add_z(err, "out of memory");
+        return NULL;
+    }
+    memset(c, 0, sizeof *c);
+    c->store = s;
+    c->read_only = read_only;
+    c->db = sqlite_open(s->path, read_only, err);
+    if (!c->db) {
+        free(c);
+        return NULL;
+    }
+    /* a view never waits for anybody; the writer waits only for other processes' sub-commands */
+    sqlite3_progress_handler(c->db, 2000, over_deadline, c);
+    return c;
+}
+
+void store_disconnect(struct store_conn **c)
+{
+    if (!*c) return;
+    for (size_t i = 0; i < SLOTS; i++) sqlite3_finalize((*c)->slots[i].stmt);
+    sqlite3_close((*c)->db);
+    free(*c);
+    *c = NULL;
+}
+
+/* ---- statements ---- */
+
+static struct prepared *prepare(struct store_conn *c, const struct query *q)
+{
+    size_t at = (size_t)(((uintptr_t)q >> 4) * 0x9e3779b97f4a7c15u >> 40) & (SLOTS - 1);
+    while (c->slots[at].query && c->slots[at].query != q) at = (at + 1) & (SLOTS - 1);
+    struct prepared *p = &c->slots[at];
+    if (p->query) return p;
+    must(c->prepared_count < SLOTS / 2);                /* queries are static: their number is known */
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v3(c->db, q->sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
+    if (rc != SQLITE_OK) {
+        note_fault(c, rc, q->name);
+        snprintf(c->error, sizeof c->error, "%s: %s", q->name, sqlite3_errmsg(c->db));
+        return NULL;
+    }
+    p->query = q;
+    p->stmt = stmt;
+    p->parameters = 0;
+    for (int i = 1; i <= MAX_PARAMETERS; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "$%d", i);
+        p->index[i] = sqlite3_bind_parameter_index(stmt, name);
+        if (p->index[i]) p->parameters = i;
+    }
+    c->prepared_count++;
+    return p;
+}
+
+static int bind_all(const struct prepared *p, const struct value *args, size_t n)
+{
+    must((size_t)p->parameters <= n && n <= MAX_PARAMETERS);
+    for (size_t i = 0; i < n; i++) {
+        int at = p->index[i + 1], rc = SQLITE_OK;
+        if (at == 0) continue;
+        const struct value *v = &args[i];
+        if (v->s.n > INT32_MAX) return SQLITE_TOOBIG;
+        switch (v->kind) {
+        case VALUE_NULL: rc = sqlite3_bind_null(p->stmt, at); break;
+        case VALUE_INT: rc = sqlite3_bind_int64(p->stmt, at, v->i); break;
+        case VALUE_TEXT: rc = sqlite3_bind_text(p->stmt, at, v->s.n ? v->s.p : "", (int)v->s.n, SQLITE_STATIC); break;
+        case VALUE_BLOB: rc = sqlite3_bind_blob(p->stmt, at, v->s.n ? v->s.p : "", (int)v->s.n, SQLITE_STATIC); break;
+        }
+        if (rc != SQLITE_OK) return rc;
+    }
+    return SQLITE_OK;
+}
+
+static struct prepared *start(struct store_conn *c, const struct query *q, const struct value *args, size_t n)
+{
+    must(c->in_view || c->in_transaction);
+    if (c->fault != STORE_OK) return NULL;
+    struct prepared *p = prepare(c, q);
+    if (!p) return NULL;
+    int rc = fault_here(FAULT_STEP) ? SQLITE_IOERR : bind_all(p, args, n);
+    if (rc == SQLITE_OK) return p;
+    note_fault(c, rc, q->name);
+    return NULL;
+}
+
+static void finish(struct store_conn *c, struct prepared *p, int rc)
+{
+    sqlite3_reset(p->stmt);
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) note_fault(c, rc, p->query->name);
+}
+
+static bool copy_row(struct arena *a, sqlite3_stmt *stmt, size_t columns, struct row *out)
+{
+    struct value *v = arena_take(a, columns * sizeof *v);
+    if (!v) return false;
+    for (size_t i = 0; i < columns; i++) {
+        int column = (int)i, type = sqlite3_column_type(stmt, column);
+        v[i] = V_NULL;
+        if (type == SQLITE_INTEGER) {
+            v[i] = V_INT(sqlite3_column_int64(stmt, column));
+        } else if (type == SQLITE_TEXT || type == SQLITE_BLOB) {
+            const void *p = type == SQLITE_TEXT ? (const void *)sqlite3_column_text(stmt, column) : sqlite3_column_blob(stmt, column);
+            struct span copy = arena_copy(a, span_from(p, (size_t)sqlite3_column_bytes(stmt, column)));
+            if (!copy.p) return false;
+            v[i] = type == SQLITE_TEXT ? V_TEXT(copy) : V_BLOB(copy);
+        } else {
+            must(type == SQLITE_NULL);                  /* no floats in the schema: PostgreSQL and SQLite round them differently */
+        }
+    }
+    *out = (struct row){ columns, v };
+    return true;
+}
+
+struct rows store_query(struct store_conn *c, struct arena *a, const struct query *q, const struct value *args, size_t n, size_t max_rows)
+{
+    struct prepared *p = start(c, q, args, n);
+    if (!p) return (struct rows){ 0 };
+    /* The arena must not jump out of here: a statement in mid-step is reset first. */
+    jmp_buf *escape = arena_arm(a, NULL);
+    size_t columns = (size_t)sqlite3_column_count(p->stmt), count = 0, room = 0;
+    struct row *rows = NULL;
+    bool memory = true;
+    int rc;
+    while ((rc = sqlite3_step(p->stmt)) == SQLITE_ROW) {
+        must(count < max_rows);
+        if (count == room) {
+            size_t more = room ? room * 2 : max_rows < 4 ? max_rows : 4;
+            struct row *larger = arena_take(a, more * sizeof *larger);
+            if (!larger) { memory = false; break; }
+            if (count) memcpy(larger, rows, count * sizeof *larger);
+            rows = larger;
+            room = more;
+        }
+        if (!copy_row(a, p->stmt, columns, &rows[count])) { memory = false; break; }
+        count++;
+        if (count == max_rows && max_rows == 1 && sqlite3_stmt_readonly(p->stmt)) { rc = SQLITE_DONE; break; }
+    }
+    finish(c, p, memory ? rc : SQLITE_NOMEM);
+    arena_arm(a, escape);
+    return c->fault == STORE_OK ? (struct rows){ count, rows } : (struct rows){ 0 };
+}
+
+int64_t store_change(struct store_conn *c, const struct query *q, const struct value *args, size_t n)
+{
+    struct prepared *p = start(c, q, args, n);
+    if (!p) return 0;
+    int rc = sqlite3_step(p->stmt);
+    must(rc != SQLITE_ROW);                             /* what returns rows goes through store_query */
+    finish(c, p, rc);
+    return c->fault == STORE_OK ? sqlite3_changes64(c->db) : 0;
+}
+
+void store_interrupt_at(struct store_conn *c, int64_t deadline_mono_ms) { c->deadline_mono_ms = deadline_mono_ms; }
+
+/* ---- views and transactions ---- */
+
+static const struct query begin_view = { "store.begin_view", "BEGIN", 0 };
+static const struct query end_view = { "store.end_view", "COMMIT", 0 };
+static const struct query begin_write = { "store.begin", "BEGIN IMMEDIATE", 0 };
+static const struct query commit_write = { "store.commit", "COMMIT", 0 };
+static const struct query rollback_all = { "store.rollback", "ROLLBACK", 0 };
+static const struct query savepoint = { "store.savepoint", "SAVEPOINT job", 0 };
+static const struct query release = { "store.release", "RELEASE job", 0 };
+static const struct query rollback_to = { "store.rollback_to", "ROLLBACK TO job", 0 };
+
+static int control(struct store_conn *c, const struct query *q)
+{
+    struct prepared *p = prepare(c, q);
+    if (!p) return SQLITE_ERROR;
+    int rc = sqlite3_step(p->stmt);
+    sqlite3_reset(p->stmt);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+enum store_fault store_view_begin(struct store_conn *c, int64_t budget_ms)
+{
+    must(!c->in_view && !c->in_transaction);
+    c->fault = STORE_OK;
+    c->deadline_mono_ms = budget_ms ? clock_mono_ms() + budget_ms : 0;
+    c->in_view = true;
+    int rc = control(c, &begin_view);
+    return rc == SQLITE_OK ? STORE_OK : note_fault(c, rc, "begin view");
+}
+
+void store_view_end(struct store_conn *c)
+{
+    must(c->in_view);
+    c->in_view = false;
+    c->deadline_mono_ms = 0;
+    if (!sqlite3_get_autocommit(c->db) && control(c, &end_view) != SQLITE_OK) control(c, &rollback_all);
+}
+
+enum store_fault store_begin(struct store_conn *c)
+{
+    must(!c->in_view && !c->in_transaction && !c->read_only);
+    c->fault = STORE_OK;
+    c->deadline_mono_ms = 0;
+    int rc = control(c, &begin_write);
+    if (rc != SQLITE_OK) return note_fault(c, rc, "begin");
+    c->in_transaction = true;
+    return STORE_OK;
+}
+
+enum store_fault store_mark(struct store_conn *c)
+{
+    must(c->in_transaction);
+    c->fault = STORE_OK;
+    c->deadline_mono_ms = 0;
+    int rc = control(c, &savepoint);
+    return rc == SQLITE_OK ? STORE_OK : note_fault(c, rc, "savepoint");
+}
+
+enum store_settled store_settle(struct store_conn *c, bool keep)
+{
+    must(c->in_transaction);
+    c->deadline_mono_ms = 0;                            /* a late deadline must not hit the roll-back itself */
+    if (sqlite3_get_autocommit(c->db)) {
+        c->in_transaction = false;
+        return STORE_BATCH_LOST;
+    }
+    bool good = keep && c->fault == STORE_OK;
+    if (good && control(c, &release) == SQLITE_OK) return STORE_KEPT;
+    if (sqlite3_get_autocommit(c->db) || control(c, &rollback_to) != SQLITE_OK || control(c, &release) != SQLITE_OK) {
+        store_rollback(c);
+        return STORE_BATCH_LOST;
+    }
+    return STORE_DROPPED;
+}
+
+void store_rollback(struct store_conn *c)
+{
+    c->in_transaction = false;
+    c->deadline_mono_ms = 0;
+    if (!sqlite3_get_autocommit(c->db)) control(c, &rollback_all);
+}
+
+bool store_in_transaction(const struct store_conn *c) { return c->in_transaction; }
+
+enum store_commit store_commit(struct store_conn *c)
+{
+    must(c->in_transaction);
+    c->deadline_mono_ms = 0;
+    if (sqlite3_get_autocommit(c->db)) {
+        c->in_transaction = false;
+        return STORE_COMMIT_AGAIN;
+    }
+    int rc = control(c, &commit_write);
+    if (rc == SQLITE_OK) {
+        c->in_transaction = false;
+        return STORE_COMMITTED;
+    }
+    c->fault = STORE_OK;
+    enum store_fault f = note_fault(c, rc, "commit");
+    store_rollback(c);
+    switch (f) {
+    case STORE_FULL: return STORE_COMMIT_FULL;
+    /* After a failed fsync the pages in the kernel may be dropped and a second fsync would lie: nobody knows what is on the disk. */
+    case STORE_OUTAGE: case STORE_BROKEN: return STORE_COMMIT_UNCERTAIN;
+    default: return STORE_COMMIT_AGAIN;
+    }
+}
+
+/* ---- care ---- */
+
+enum store_fault store_checkpoint(struct store_conn *c, struct store_checkpointed *out)
+{
+    must(!c->in_view && !c->in_transaction);
+    int log = 0, moved = 0;
+    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &moved);
+    *out = (struct store_checkpointed){ log, moved };
+    c->fault = STORE_OK;
+    return rc == SQLITE_OK ? STORE_OK : note_fault(c, rc, "checkpoint");
+}
+
+bool sqlite_copy_to(sqlite3 *db, const char *to_path, struct buf *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, "VACUUM INTO ?1", -1, &stmt, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_text(stmt, 1, to_path, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK) rc = sqlite3_step(stmt);
+    if (rc != SQLITE_DONE) buf_printf(err, "cannot write the snapshot %s: %s", to_path, sqlite3_errmsg(db));
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_DONE;
+}
+
+enum store_fault store_snapshot(struct store *s, const char *to_path, struct buf *err)
+{
+    sqlite3 *db = sqlite_open(s->path, false, err);
+    if (!db) return STORE_OUTAGE;
+    bool good = sqlite_copy_to(db, to_path, err);
+    sqlite3_close(db);
+    return good ? STORE_OK : STORE_OUTAGE;
+}
+
+bool store_query_scans(struct store_conn *c, const struct query *q, struct buf *out)
+{
+    char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", q->sql);
+    sqlite3_stmt *stmt = NULL;
+    bool scans = false;
+    if (!sql || sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL) != SQLITE_OK) {
+        buf_printf(out, "%s: %s\n", q->name, sqlite3_errmsg(c->db));
+        scans = true;
+    }
+    while (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *detail = (const char *)sqlite3_column_text(stmt, 3);
+        if (!detail || strncmp(detail, "SCAN ", 5) != 0 || strstr(detail, "USING") || strstr(detail, "CONSTANT") || detail[5] == '(') continue;
+        buf_printf(out, "%s: %s\n", q->name, detail);
+        scans = true;
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_free(sql);
+    return scans;
+}
