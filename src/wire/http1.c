@@ -7,7 +7,8 @@
  *
  * Which status: 400 for what is malformed, in the order of the bytes. Of a well-formed request line first its version is judged (505), then its
  * method (501), then its target (400). What only the whole head can show (no Host, two framings, an expectation that we do not know) comes last,
- * 417 after all 400s. Methods are case-sensitive, so `get` is a method that we do not know. "GET /\r\n" of HTTP/0.9 is a malformed line.
+ * 417 after all 400s. Methods are case-sensitive, so `get` is a method that we do not know; CONNECT is one too, but its target must at least be
+ * host:port (else 400). "GET /\r\n" of HTTP/0.9 is a malformed line. A method of hundreds of bytes is no method but noise: 400.
  *
  * Targets: refused are control bytes, space, DEL, '#' (a fragment never travels) and bytes of 0x80 and more (a URI is ASCII). The characters
  * " < > \ ^ ` { | } are no URI characters either, but browsers leave some of them raw in queries, and no reader mistakes them for the end.
@@ -16,7 +17,7 @@
 #include "wire/http1_in.h"
 
 enum { OK = 1, NEED = 0 };                                 /* what the steps below return, or -status */
-#define METHOD_BYTES 32                                    /* no method is longer: refused before its space has come */
+#define METHOD_BYTES 256                                   /* what is longer is refused before its space has come */
 #define EAGER_BYTES 64                                     /* while a head is this short it is simply tried again */
 #define TRY_AGAIN_BYTES 4096                               /* and whenever it has grown by this much: finds long targets, too many lines */
 
@@ -90,11 +91,18 @@ static int version_read(const char **at, const char *end, struct http_head *out)
     return OK;
 }
 
+/* RFC 9112, 3.2.3: CONNECT takes a host and a port, both of them. */
+static bool connect_malformed(const struct http_head *head)
+{
+    struct span t = head->target;
+    return span_is(head->method_text, SPAN("CONNECT")) && (!http_authority_valid(t) || span_find(t, ':') < 0 || t.p[t.n - 1] == ':' || t.p[t.n - 1] == ']');
+}
+
 static int request_line(const char **at, const char *end, struct http_head *out, struct seen *seen)
 {
     const char *p = *at, *start = p;
     while (p < end && p - start <= METHOD_BYTES && http_byte_is(*p, HTTP_BYTE_TOKEN)) p++;
-    if (p - start > METHOD_BYTES) return -501;             /* RFC 9112, 3: longer than any that we implement */
+    if (p - start > METHOD_BYTES) return -400;
     if (p == end) return NEED;
     if (p == start || *p != ' ') return -400;
     out->method_text = span_from(start, (size_t)(p - start));
@@ -102,7 +110,7 @@ static int request_line(const char **at, const char *end, struct http_head *out,
 
     start = ++p;
     const char *stop = end - p > LIMIT_TARGET_BYTES ? p + LIMIT_TARGET_BYTES + 1 : end;
-    while (p < stop && http_byte_is(*p, HTTP_BYTE_TARGET)) p++;
+    p = http_target_end(p, stop);
     if (p - start > LIMIT_TARGET_BYTES) return -414;
     if (p == end) return NEED;
     if (p == start || *p != ' ') return -400;
@@ -111,7 +119,7 @@ static int request_line(const char **at, const char *end, struct http_head *out,
     p++;
     int r = version_read(&p, end, out);
     if (r != OK) return r;
-    if (!seen->method_known) return -501;
+    if (!seen->method_known) return connect_malformed(out) ? -400 : -501;
     if (!http_target_split(out, &seen->authority, &seen->https)) return -400;
     *at = p;
     return OK;
@@ -143,11 +151,11 @@ static int header_line(const char **at, const char *end, struct http_header *out
     return OK;
 }
 
-/* Digits and nothing else, at most INT64_MAX: no sign, no list, no white space inside. */
+/* Digits and nothing else, at most INT64_MAX: no sign, no list, no white space inside; and no leading zero, which some read as octal. */
 static bool length_read(struct span text, int64_t *out)
 {
     int64_t value = 0;
-    if (text.n == 0) return false;
+    if (text.n == 0 || (text.n > 1 && text.p[0] == '0')) return false;
     for (size_t i = 0; i < text.n; i++) {
         int digit = text.p[i] - '0';
         if (digit < 0 || digit > 9 || value > (INT64_MAX - digit) / 10) return false;
@@ -226,7 +234,6 @@ static int head_try(struct span in, struct http_head *out)
     const int too_long = in.n < LIMIT_HEAD_BYTES ? NEED : -431;
     int r;
 
-    if (at == end) return NEED;
     if (*at == '\r' && (r = line_end(&at, end)) != OK) return r;       /* RFC 9112, 2.2: one empty line of a sloppy client */
     out->path = out->query = out->host = (struct span){ 0 };
     out->header_count = 0;
@@ -262,7 +269,9 @@ static bool head_worth_trying(struct span in, size_t before)
         if (*p == '\n') {
             struct http_header scrap;
             const char *line = memrchr(in.p, '\n', (size_t)(p - in.p));
-            if (!line++ || header_line(&line, p + 1, &scrap) != OK) return true;
+            if (!line) return true;                        /* the request line */
+            line++;
+            if (header_line(&line, p + 1, &scrap) != OK) return true;
         } else if (*p == '\r') {
             if (p + 1 < end && p[1] != '\n') return true;
         } else if (*p != '\t') {
@@ -276,6 +285,7 @@ static bool head_worth_trying(struct span in, size_t before)
 int http_head_parse(struct span in, size_t *scanned, struct http_head *out)
 {
     must(*scanned <= in.n);
+    if (in.n == 0) return 0;
     if (*scanned < EAGER_BYTES || head_worth_trying(in, *scanned)) {
         int r = head_try(in, out);
         if (r != NEED) return r;
@@ -294,6 +304,7 @@ struct span http_header_get(const struct http_head *head, struct span name)
 
 bool http_list_has(struct span value, struct span token)
 {
+    if (value.n == 0) return false;                        /* then p may be NULL */
     const char *p = value.p, *end = p + value.n;
     while (p < end) {
         const char *comma = memchr(p, ',', (size_t)(end - p));

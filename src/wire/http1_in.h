@@ -39,6 +39,27 @@ static inline const char *http_printable_end(const char *p, const char *end)
     return p;
 }
 
+/* The same for HTTP_BYTE_TARGET: the first byte that no target may have. */
+static inline const char *http_target_end(const char *p, const char *end)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    while (end - p >= 8) {
+        uint64_t x, del, hash;
+        memcpy(&x, p, 8);
+        del = x ^ (0x7f * ones);
+        hash = x ^ ('#' * ones);
+        if (((x - 0x21 * ones) | x | (del - ones) | (hash - ones)) & high) {      /* may stop too early, never too late: the table decides */
+            const char *stop = p + 8;
+            while (p < stop && http_byte_is(*p, HTTP_BYTE_TARGET)) p++;
+            if (p < stop) return p;
+            continue;
+        }
+        p += 8;
+    }
+    while (p < end && http_byte_is(*p, HTTP_BYTE_TARGET)) p++;
+    return p;
+}
+
 /* host [":" port] without userinfo, in the form that can be a name or address (see http1_target.c). */
 bool http_authority_valid(struct span authority);
 
