@@ -96,7 +96,9 @@ void exchange_resume_body(struct exchange *);
  * HEAD answers and 204/304 get no body. */
 void exchange_reply(struct exchange *, int status, struct span headers, struct span body);
 void exchange_reply_file(struct exchange *, int status, struct span headers, int fd, int64_t offset, int64_t bytes);   /* takes fd and closes it */
-/* A body of unknown length: chunked (or until close for HTTP/1.0). send returns the bytes queued and unsent: above 256 KiB wait for on_drained. */
+/* A body of unknown length: chunked (or until close for HTTP/1.0). send returns the bytes queued and unsent: above EXCHANGE_QUEUE_BYTES wait for on_drained,
+ * which is called once for that (and once when the connection is lost, so that nobody waits in vain: exchange_lost tells, and it must still be ended). */
+#define EXCHANGE_QUEUE_BYTES ((size_t)256 * 1024)
 void exchange_begin(struct exchange *, int status, struct span headers);
 size_t exchange_send(struct exchange *, struct span);
 void exchange_end(struct exchange *);
@@ -121,4 +123,7 @@ void socket_send_binary(struct socket *, struct span);
 void socket_close(struct socket *, int code, struct span reason);               /* sends the close frame, waits for the peer's (2 s) */
 void socket_pause(struct socket *);                                             /* stop reading (back-pressure); counts */
 void socket_resume(struct socket *);
+/* An answer to something that the socket said is under way: server_drain waits for as many releases before it closes the socket. Counts. */
+void socket_hold(struct socket *);
+void socket_release(struct socket *);
 #endif
