@@ -13,6 +13,7 @@
 #define LIMIT_PART_FIELD_BYTES  (256 * 1024)     /* one text field of a multipart body */
 #define LIMIT_PARAMETERS        200              /* name=value pairs of a query or form */
 #define LIMIT_JSON_DEPTH        64
+#define LIMIT_JSON_VALUES       100000           /* values and keys of one text: two bytes of input can cost a hundred of memory */
 #define LIMIT_COOKIES           50
 
 /* WebSocket */
