@@ -212,6 +212,12 @@ static int header_weigh(const struct http_header *h, struct http_head *out, stru
     return OK;
 }
 
+/* Can header_weigh() refuse such a line? A head that is right has at most one of each. */
+static bool header_decides(struct span name)
+{
+    return span_is_nocase(name, SPAN("host")) || span_is_nocase(name, SPAN("content-length")) || span_is_nocase(name, SPAN("transfer-encoding"));
+}
+
 /* What only the whole head can show. */
 static int head_finish(struct http_head *out, const struct seen *seen)
 {
@@ -258,8 +264,8 @@ static int head_try(struct span in, struct http_head *out)
 }
 
 /* Can the bytes behind `before` have ended the head, or spoilt it? Looks at these bytes and at the beginning of the lines that they end, and at
- * nothing twice. It may say yes for nothing only for the request line (and twice more, see TRY_AGAIN_BYTES): all else that it stops at is an end
- * or an error for head_try too. */
+ * nothing twice. It may say yes for nothing for the request line, three headers and four times for the size (TRY_AGAIN_BYTES): all else that it
+ * stops at is an end or an error for head_try too, so that runs a few times at most. */
 static bool head_worth_trying(struct span in, size_t before)
 {
     const char *p = in.p + before, *end = in.p + in.n;
@@ -271,7 +277,7 @@ static bool head_worth_trying(struct span in, size_t before)
             const char *line = memrchr(in.p, '\n', (size_t)(p - in.p));
             if (!line) return true;                        /* the request line */
             line++;
-            if (header_line(&line, p + 1, &scrap) != OK) return true;
+            if (header_line(&line, p + 1, &scrap) != OK || header_decides(scrap.name)) return true;
         } else if (*p == '\r') {
             if (p + 1 < end && p[1] != '\n') return true;
         } else if (*p != '\t') {

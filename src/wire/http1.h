@@ -35,8 +35,8 @@ struct http_head {
 /* Parses one head at the start of `in`.
  * > 0: the head's bytes, *out is filled;  0: incomplete, call again with more (pass the bytes already searched in *scanned, which
  * starts at 0, so that slow arrival stays linear);  < 0: -status (400 413 414 417 431 501 505): answer it and close. An incomplete
- * head that can no longer become right is refused at once (what several lines say together when the head is whole; too many lines and too long a
- * target within 4 KiB of where they became so). *out is scratch until the answer is > 0. Leading CRLFs before a request line are skipped (one at most) and counted. */
+ * head that can no longer become right is refused when the line that spoils it ends, at the latest (too many lines and too long a target within 4 KiB of where
+ * they became so). *out is scratch until the answer is > 0. Leading CRLFs before a request line are skipped (one at most) and counted. */
 int http_head_parse(struct span in, size_t *scanned, struct http_head *out);
 
 /* First header of that name (case-insensitive), or an empty span with p == NULL. */

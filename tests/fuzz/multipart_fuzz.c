@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static void part_add(struct buf *log, const struct multipart_part *p)
 {
-    must(p->name.n > 0 && utf8_valid(p->name) && utf8_valid(p->filename) && (p->has_filename || p->filename.n == 0));
+    must(p->name.n > 0 && utf8_valid(p->name) && (p->filename.n == 0 || (p->has_filename && utf8_valid(p->filename))));
     for (size_t i = 0; i < p->filename.n; i++) must((unsigned char)p->filename.p[i] >= 0x20 || p->filename.p[i] == '\t');
     if (p->filename.n) must(!memchr(p->filename.p, '/', p->filename.n) && !memchr(p->filename.p, '\\', p->filename.n));
     must(p->name.n + p->filename.n + p->type.n <= LIMIT_PART_HEAD_BYTES);

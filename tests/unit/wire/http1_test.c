@@ -379,6 +379,9 @@ static void test_early(void **state)
         { "fold", LIT("GET / HTTP/1.1\r\nHost: a\r\nX-Long: 01234567890123456789012345678901234567890\r\n folded\r\n"), 400 },
         { "control byte", LIT("GET / HTTP/1.1\r\nHost: a\r\nX-Long: 01234567890123456789012345678901234567890\x02"), 400 },
         { "bare LF late", LIT("GET / HTTP/1.1\r\nHost: a\r\nX-Long: 01234567890123456789012345678901234567890\n"), 400 },
+        { "bad Host late", LIT("GET / HTTP/1.1\r\nX-Long: 0123456789012345678901234567890123456789012345678901\r\nHost: a b\r\n"), 400 },
+        { "second length", LIT("GET / HTTP/1.1\r\nX-Long: 0123456789012345678901234567890123456789012345\r\nContent-Length: 5\r\nContent-Length: 5\r\n"), 400 },
+        { "length and chunked", LIT("GET / HTTP/1.1\r\nHost: a\r\nX-Long: 0123456789\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n"), 400 },
         { "bare CR late", LIT("GET / HTTP/1.1\r\nHost: a\r\nX-Long: 01234567890123456789012345678901234567890\rx"), 400 },
     };
     (void)state;
