@@ -1,0 +1,60 @@
+/* cli/main.c: `weir SUB-COMMAND …`. One table; what is not in it does not exist, and its help is printed from it.
+ *
+ * A sub-command is a function of one file of this folder, gets its own name as argv[0] and answers its own --help. A name that we do not know is answered with the
+ * nearest one that we do. Nothing is read or opened here. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+#include "base/base.h"
+#include "engine/nearest.h"
+
+static const struct sub_command {
+    const char *name, *about;                                /* about NULL: not for people, not listed */
+    int (*run)(int argc, char **argv);
+} sub_commands[] = {
+    { "emotion", "tell the feeling of texts; train and measure the classifier", cli_emotion },
+};
+
+static void help_print(FILE *out)
+{
+    fprintf(out, "usage: weir SUB-COMMAND [options]\n\nWeir %s, a self-hosted WeChat backend.\n\n", WEIR_VERSION);
+    for (size_t i = 0; i < LENGTH(sub_commands); i++)
+        if (sub_commands[i].about) fprintf(out, "  %-10s %s\n", sub_commands[i].name, sub_commands[i].about);
+    fprintf(out, "  %-10s %s\n  %-10s %s\n", "--version", "the version and what is built in", "--help", "this text");
+    fprintf(out, "\n`weir SUB-COMMAND --help` tells more about one of them.\n");
+}
+
+static int unknown(const char *name)
+{
+    struct nearest near;
+    nearest_init(&near, span_of(name));
+    for (size_t i = 0; i < LENGTH(sub_commands); i++)
+        if (sub_commands[i].about) nearest_offer(&near, sub_commands[i].name);
+    nearest_offer(&near, "--version");
+    nearest_offer(&near, "--help");
+    fprintf(stderr, "weir: there is no sub-command %s", name);
+    if (near.found) fprintf(stderr, "; did you mean `weir %s`?\n", near.found);
+    else fprintf(stderr, "; `weir --help` lists them\n");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (!name) {
+        help_print(stderr);
+        return 2;
+    }
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+        help_print(stdout);
+        return 0;
+    }
+    if (!strcmp(name, "--version") || !strcmp(name, "version")) {
+        features_print();
+        return 0;
+    }
+    for (size_t i = 0; i < LENGTH(sub_commands); i++)
+        if (!strcmp(name, sub_commands[i].name)) return sub_commands[i].run(argc - 1, argv + 1);
+    return unknown(name);
+}
