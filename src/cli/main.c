@@ -13,6 +13,7 @@ static const struct sub_command {
     const char *name, *about;                                /* about NULL: not for people, not listed */
     int (*run)(int argc, char **argv);
 } sub_commands[] = {
+    { "sandbox", "WeChat on loopback: the simulator alone", cli_sandbox },
     { "emotion", "tell the feeling of texts; train and measure the classifier", cli_emotion },
 };
 
