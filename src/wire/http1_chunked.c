@@ -9,7 +9,6 @@
 #include "wire/http1_in.h"
 
 #define SIZE_DIGITS 16
-#define TRAILER_BYTES 4096                                 /* all trailer lines of one body */
 
 enum state { SIZE_FIRST, SIZE_MORE, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER_FIRST, TRAILER_NAME, TRAILER_VALUE, TRAILER_LF, END_LF, DONE, REFUSED };
 
@@ -26,7 +25,7 @@ static enum state size_step(struct http_chunked *c, char byte)
 
 static enum state trailer_step(struct http_chunked *c, enum state now, char byte)
 {
-    if (++c->trailer > TRAILER_BYTES) return REFUSED;
+    if (++c->trailer > LIMIT_TRAILER_BYTES) return REFUSED;
     switch (now) {
     case TRAILER_FIRST:
         if (byte == '\r') return END_LF;

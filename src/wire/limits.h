@@ -6,6 +6,7 @@
 #define LIMIT_HEAD_BYTES        (16 * 1024)      /* request line and headers: 431 (414 if the target alone is longer than half of it) */
 #define LIMIT_TARGET_BYTES      (8 * 1024)       /* 414 */
 #define LIMIT_HEADER_LINES      100              /* 431 */
+#define LIMIT_TRAILER_BYTES     4096             /* all trailer lines of a chunked body: 400 */
 #define LIMIT_BODY_BYTES        (1024 * 1024)    /* form and JSON bodies held in memory: 413 */
 #define LIMIT_UPLOAD_BYTES      (10 * 1024 * 1024)   /* one multipart body streamed to disk: 413 */
 #define LIMIT_MULTIPART_PARTS   64
