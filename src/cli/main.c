@@ -14,6 +14,8 @@ static const struct sub_command {
     int (*run)(int argc, char **argv);
 } sub_commands[] = {
     { "sandbox", "WeChat on loopback: the simulator alone", cli_sandbox },
+    { "routes", "every command: method, path, name", cli_routes },
+    { "openapi", "the same as an OpenAPI 3.1 document", cli_openapi },
     { "emotion", "tell the feeling of texts; train and measure the classifier", cli_emotion },
 };
 
