@@ -24,7 +24,8 @@ static inline void emotion_put64(uint8_t *p, uint64_t v) { emotion_put32(p, (uin
 
 enum {
     EMOTION_FOLD_FIRST = 0x4e00, EMOTION_FOLD_COUNT = 0x5200,        /* CJK unified ideographs */
-    EMOTION_STARTERS = 4096,                                         /* by the low bits of a word's first token: its greatest length */
+    EMOTION_SINGLES = 4096,                                          /* by the low bits of a token: 1 if such a one is a word by itself */
+    EMOTION_OPENERS = 8192,                                          /* bytes of a bit set over the first two tokens of words */
     EMOTION_WORD_TOKENS = 8,                                         /* longer list entries are refused */
     EMOTION_SLOTS_LOG2 = 15,
     EMOTION_SLOTS = 1 << EMOTION_SLOTS_LOG2,
@@ -34,15 +35,17 @@ enum {
 /* What a group does besides being a feature. */
 enum emotion_role { EMOTION_ROLE_PLAIN, EMOTION_ROLE_NOT, EMOTION_ROLE_BUT, EMOTION_ROLE_VERY, EMOTION_ROLES };
 
-/* Views into the bytes of a model (or of a trainer's buffer): five arrays behind one another, in this order. */
+/* Views into the bytes of a model (or of a trainer's buffer): arrays behind one another, in this order. Singles and openers
+ * are small enough for the first cache and turn away most places of a text before the large table is asked. */
 struct emotion_words {
     const uint8_t *fold;         /* u16[FOLD_COUNT]: the simplified character */
-    const uint8_t *starters;     /* u8[STARTERS] */
-    const uint8_t *keys;         /* u32[SLOTS]: hash of the tokens; 0 is an empty slot */
-    const uint8_t *groups;       /* u8[SLOTS] */
+    const uint8_t *singles;      /* u8[SINGLES] */
+    const uint8_t *openers;      /* u8[OPENERS] */
+    const uint8_t *keys;         /* u32[SLOTS]: hash of a word's tokens, or of its first two, three, …; 0 is an empty slot */
+    const uint8_t *groups;       /* u8[SLOTS]; 0: only the beginning of words */
     const uint8_t *roles;        /* u8[256]: a group's role */
 };
-enum { EMOTION_WORDS_BYTES = EMOTION_FOLD_COUNT * 2 + EMOTION_STARTERS + EMOTION_SLOTS * 5 + 256 };
+enum { EMOTION_WORDS_BYTES = EMOTION_FOLD_COUNT * 2 + EMOTION_SINGLES + EMOTION_OPENERS + EMOTION_SLOTS * 5 + 256 };
 
 struct emotion_words emotion_words_view(const uint8_t bytes[EMOTION_WORDS_BYTES]);
 
@@ -51,9 +54,10 @@ struct emotion_words emotion_words_view(const uint8_t bytes[EMOTION_WORDS_BYTES]
 /* A token is a code point, or with the top bit the hash of a Latin word, a number or a [表情]. */
 enum { EMOTION_TOKEN_BREAK = '\n' };     /* between title and content, and between lines */
 
-struct emotion_tokens { size_t n; uint32_t at[EMOTION_CHARACTERS + 2]; };
+/* behind the last token stands a 0, so that one may look ahead */
+struct emotion_tokens { size_t n; uint32_t at[EMOTION_CHARACTERS + 3]; };
 
-/* Appends the tokens of the first `characters` code points of `text`; returns how many code points it read. */
+/* Appends the tokens (at most EMOTION_CHARACTERS + 2 in all) of the first `characters` code points of `text`; returns how many code points it read. */
 size_t emotion_tokenise(const struct emotion_words *, struct span text, size_t characters, struct emotion_tokens *);
 /* The tokens of a diary by the rule of emotion_score(). */
 void emotion_tokens_of(const struct emotion_words *, struct span title, struct span content, struct emotion_tokens *);
@@ -63,9 +67,8 @@ static inline bool emotion_is_sentence_end(uint32_t t) { return t == '.' || t ==
 
 /* never 0; a word's slot are the top bits */
 uint32_t emotion_word_hash(const uint32_t *tokens, size_t n);
-/* The word that begins at tokens->at[i]: its group, or 0; and how many tokens it covers. The longest wins. */
-int emotion_word_at(const struct emotion_words *, const struct emotion_tokens *, size_t i, size_t *out_tokens);
-
+/* the bit of two neighbours in the openers */
+uint32_t emotion_opener(uint32_t first, uint32_t second);
 /* ---- features ---- */
 
 enum { EMOTION_BLOCK = 256 };

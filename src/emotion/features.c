@@ -7,13 +7,13 @@
  *
  *   - each token, each pair of neighbours
  *   - each pair of neighbours in the last sentence, once more: diaries end with what they were about
- *   - each word of the hand-made lists, as its group
+ *   - each word of the hand-made lists, as its group; and once more in the last sentence
  *
  * The same features, in the same order, for training and serving: there is no other extractor. */
 #include "emotion/emotion_in.h"
 
 /* Changing a kind or the hash changes what every model means: then raise EMOTION_MODEL_VERSION. */
-enum kind { KIND_TOKEN = 1, KIND_PAIR, KIND_LAST_PAIR, KIND_GROUP, KIND_WORD_HASH };
+enum kind { KIND_TOKEN = 1, KIND_PAIR, KIND_LAST, KIND_GROUP, KIND_WORD_HASH };
 
 struct out { emotion_sink *sink; void *arg; size_t n; uint32_t block[EMOTION_BLOCK]; };
 
@@ -47,21 +47,42 @@ uint32_t emotion_word_hash(const uint32_t *tokens, size_t n)
     return hash;
 }
 
-int emotion_word_at(const struct emotion_words *w, const struct emotion_tokens *t, size_t i, size_t *out_tokens)
+/* The bit of two neighbours is a part of the feature they are anyway. */
+_Static_assert(EMOTION_OPENERS * 8 == 1 << 16, "an opener is 16 bits");
+uint32_t emotion_opener(uint32_t first, uint32_t second) { return mix(KIND_PAIR, first, second) & 0xffff; }
+
+/* The group of a hash: 0 if only words begin so, -1 if not even that. */
+static inline int group_of(const struct emotion_words *w, uint32_t hash)
 {
-    size_t most = w->starters[t->at[i] & (EMOTION_STARTERS - 1)];
-    if (most > t->n - i)
-        most = t->n - i;
-    uint32_t hash = 0;
-    int found = 0;
-    for (size_t n = 1; n <= most; n++) {
-        hash = word_step(hash, t->at[i + n - 1]);
-        uint32_t slot = hash >> (32 - EMOTION_SLOTS_LOG2), key;
-        while ((key = emotion_get32(w->keys + 4 * slot)) != 0 && key != hash)
-            slot = (slot + 1) & (EMOTION_SLOTS - 1);
-        if (key) {
-            found = w->groups[slot];
-            *out_tokens = n;
+    uint32_t slot = hash >> (32 - EMOTION_SLOTS_LOG2), key;
+    while ((key = emotion_get32(w->keys + 4 * slot)) != 0 && key != hash)
+        slot = (slot + 1) & (EMOTION_SLOTS - 1);
+    return key ? w->groups[slot] : -1;
+}
+
+/* The word that begins at t->at[i], if any: its group, or 0, and how many tokens it covers. The longest wins. `pair` is the
+ * feature of at[i] and at[i + 1]. */
+static inline int word_at(const struct emotion_words *w, const struct emotion_tokens *t, size_t i, uint32_t pair, size_t *out_tokens)
+{
+    const uint32_t *at = t->at + i;
+    uint32_t bit = pair & 0xffff, single = w->singles[at[0] & (EMOTION_SINGLES - 1)];
+    uint32_t opens = w->openers[bit / 8] >> bit % 8 & 1;
+    if (!(single | opens))           /* one branch for both: which it is cannot be predicted */
+        return 0;
+    uint32_t hash = word_step(0, at[0]);
+    int found = single ? group_of(w, hash) : 0;
+    size_t most = t->n - i;
+    if (found < 0)
+        found = 0;
+    *out_tokens = 1;
+    for (size_t n = 1; opens && n < most; n++) {
+        hash = word_step(hash, at[n]);
+        int group = group_of(w, hash);
+        if (group < 0)
+            break;
+        if (group > 0) {
+            found = group;
+            *out_tokens = n + 1;
         }
     }
     return found;
@@ -85,18 +106,20 @@ void emotion_features(const struct emotion_words *w, const struct emotion_tokens
     o.arg = arg;
     o.n = 0;
     size_t last = last_sentence(t), word_end = 0, tokens = 0;
-    uint32_t before = EMOTION_TOKEN_BREAK;
+    uint32_t pair = mix(KIND_PAIR, EMOTION_TOKEN_BREAK, t->n ? t->at[0] : 0);
     for (size_t i = 0; i < t->n; i++) {
-        uint32_t token = t->at[i];
-        emit(&o, mix(KIND_TOKEN, token, 0));
-        emit(&o, mix(KIND_PAIR, before, token));
-        if (i >= last)
-            emit(&o, mix(KIND_LAST_PAIR, before, token));
-        before = token;
-        int group = i >= word_end ? emotion_word_at(w, t, i, &tokens) : 0;
+        bool in_last = i >= last;
+        emit(&o, mix(KIND_TOKEN, t->at[i], 0));
+        emit(&o, pair);
+        if (in_last)
+            emit(&o, mix(KIND_LAST, pair, 0));
+        pair = mix(KIND_PAIR, t->at[i], t->at[i + 1]);
+        int group = i >= word_end ? word_at(w, t, i, pair, &tokens) : 0;
         if (group) {
             word_end = i + tokens;
             emit(&o, emotion_group_feature(group));
+            if (in_last)
+                emit(&o, mix(KIND_LAST, (uint32_t)group, 1));
         }
     }
     if (o.n)

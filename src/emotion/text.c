@@ -47,10 +47,33 @@ static uint32_t plain(const struct emotion_words *words, uint32_t c)
     return c;
 }
 
+/* The next code point made plain. Nearly all of a text are the ideographs, three bytes each, and go the short way. */
+static inline uint32_t next_plain(const struct emotion_words *words, const char **p, const char *end)
+{
+    const uint8_t *u = (const uint8_t *)*p;
+    if (u[0] >= 0xe4 && u[0] <= 0xe9 && end - *p >= 3 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80) {
+        uint32_t c = (u[0] & 0x0fu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu);
+        if (c >= EMOTION_FOLD_FIRST) {
+            *p += 3;
+            return emotion_get16(words->fold + 2 * (c - EMOTION_FOLD_FIRST));
+        }
+    }
+    return plain(words, utf8_next(p, end));
+}
+
 static bool is_letter(uint32_t c) { return (c >= 'a' && c <= 'z') || (c >= 0xc0 && c < 0x250); }
 static bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
 
-/* Appends a token unless it is the third of its kind; two dots become an ellipsis. */
+/* Appends a token unless it is the third of its kind. */
+static inline void push_plain(struct emotion_tokens *t, uint32_t token)
+{
+    size_t n = t->n;
+    bool third = n >= 2 && t->at[n - 1] == token && t->at[n - 2] == token;
+    if (!third && n < LENGTH(t->at) - 1)
+        t->at[t->n++] = token;
+}
+
+/* The same with what punctuation needs: blanks vanish beside other ends of clauses, two dots become an ellipsis. */
 static void push(struct emotion_tokens *t, uint32_t token)
 {
     size_t n = t->n;
@@ -62,10 +85,7 @@ static void push(struct emotion_tokens *t, uint32_t token)
         t->at[n - 1] = 0x2026;
         return;
     }
-    if (n >= 2 && t->at[n - 1] == token && t->at[n - 2] == token)
-        return;
-    if (n < LENGTH(t->at))
-        t->at[n] = token, t->n = n + 1;
+    push_plain(t, token);
 }
 
 /* Numbers that are words (233, 666, 520) keep what they are, with runs cut to two digits; all the others are one "number". */
@@ -114,11 +134,13 @@ size_t emotion_tokenise(const struct emotion_words *words, struct span text, siz
     const char *p = text.p, *end = text.p ? text.p + text.n : text.p;
     size_t seen = 0;
     while (p < end && seen < characters) {
-        uint32_t c = plain(words, utf8_next(&p, end));
+        uint32_t c = next_plain(words, &p, end);
         seen++;
         if (c == 0)
             continue;
-        if (is_letter(c)) {
+        if (c >= EMOTION_FOLD_FIRST) {
+            push_plain(t, c);
+        } else if (is_letter(c)) {
             uint32_t h = HASH_WORD, before = 0, twice = 0;
             for (;;) {
                 twice = c == before ? twice + 1 : 0;
@@ -154,6 +176,7 @@ size_t emotion_tokenise(const struct emotion_words *words, struct span text, siz
             push(t, c);
         }
     }
+    t->at[t->n] = 0;
     return seen;
 }
 

@@ -29,8 +29,8 @@ struct emotion_examples {
 
 struct emotion_train_options emotion_train_defaults(void)
 {
-    return (struct emotion_train_options){ .epochs = 12, .seeds = 4, .seed = 1, .buckets_log2 = 17, .rate = 0.2f, .dropout = 0.4f, .prior = 3.0f,
-        .word_share = 0.1f, .target = -1 };
+    return (struct emotion_train_options){ .epochs = 12, .seeds = 6, .seed = 1, .buckets_log2 = 17, .rate = 0.2f, .dropout = 0.6f, .prior = 3.0f,
+        .word_share = 0.05f, .target = -1 };
 }
 
 /* ---- random numbers: splitmix64 ---- */

@@ -10,8 +10,9 @@ struct emotion_words emotion_words_view(const uint8_t bytes[EMOTION_WORDS_BYTES]
 {
     struct emotion_words w;
     w.fold = bytes;
-    w.starters = w.fold + 2 * EMOTION_FOLD_COUNT;
-    w.keys = w.starters + EMOTION_STARTERS;
+    w.singles = w.fold + 2 * EMOTION_FOLD_COUNT;
+    w.openers = w.singles + EMOTION_SINGLES;
+    w.keys = w.openers + EMOTION_OPENERS;
     w.groups = w.keys + 4 * EMOTION_SLOTS;
     w.roles = w.groups + EMOTION_SLOTS;
     return w;
@@ -76,28 +77,44 @@ static bool add_group(struct emotion_list *list, struct place *at, struct span l
     return true;
 }
 
+/* the slot of a hash, taken for it if it was new */
+static uint32_t slot_for(struct emotion_list *list, uint32_t hash)
+{
+    uint8_t *keys = list->bytes + (emotion_words_view(list->bytes).keys - list->bytes);
+    uint32_t slot = hash >> (32 - EMOTION_SLOTS_LOG2), key;
+    while ((key = emotion_get32(keys + 4 * slot)) != 0 && key != hash)
+        slot = (slot + 1) & (EMOTION_SLOTS - 1);
+    if (key == 0) {
+        emotion_put32(keys + 4 * slot, hash);
+        list->slots++;
+    }
+    return slot;
+}
+
 static bool add_word(struct emotion_list *list, struct place *at, struct span word, struct emotion_tokens *t)
 {
     if (list->groups == 0)
         return complain(at, "a word before the first @group", word);
-    if (list->entries == EMOTION_ENTRIES || list->entries * 2 >= EMOTION_SLOTS)
+    if (list->entries == EMOTION_ENTRIES || list->slots + EMOTION_WORD_TOKENS > EMOTION_SLOTS / 2)
         return complain(at, "too many words", word);
     struct emotion_words w = emotion_words_view(list->bytes);
     t->n = 0;
     emotion_tokenise(&w, word, EMOTION_CHARACTERS, t);
     if (t->n == 0 || t->n > EMOTION_WORD_TOKENS)
         return complain(at, "a word has 1 to 8 tokens", word);
-    uint32_t h = emotion_word_hash(t->at, t->n), slot = h >> (32 - EMOTION_SLOTS_LOG2);
-    uint8_t *keys = list->bytes + (w.keys - list->bytes), *groups = list->bytes + (w.groups - list->bytes);
-    uint8_t *starter = list->bytes + (w.starters - list->bytes) + (t->at[0] & (EMOTION_STARTERS - 1));
-    for (uint32_t key; (key = emotion_get32(keys + 4 * slot)) != 0; slot = (slot + 1) & (EMOTION_SLOTS - 1))
-        if (key == h)
-            return groups[slot] == list->groups ? complain(at, "this word stands twice in its group", word)
-                                                : complain(at, "this word is in another group already", word);
-    emotion_put32(keys + 4 * slot, h);
-    groups[slot] = (uint8_t)list->groups;
-    if (*starter < t->n)
-        *starter = (uint8_t)t->n;
+    for (size_t n = 2; n < t->n; n++)
+        slot_for(list, emotion_word_hash(t->at, n));
+    uint8_t *group = list->bytes + (w.groups - list->bytes) + slot_for(list, emotion_word_hash(t->at, t->n));
+    if (*group)
+        return *group == list->groups ? complain(at, "this word stands twice in its group", word)
+                                      : complain(at, "this word is in another group already", word);
+    *group = (uint8_t)list->groups;
+    if (t->n == 1) {
+        list->bytes[(size_t)(w.singles - list->bytes) + (t->at[0] & (EMOTION_SINGLES - 1))] = 1;
+    } else {
+        uint32_t bit = emotion_opener(t->at[0], t->at[1]);
+        list->bytes[(size_t)(w.openers - list->bytes) + bit / 8] |= (uint8_t)(1u << bit % 8);
+    }
     list->entry[list->entries].word = word;
     list->entry[list->entries++].group = list->groups;
     return true;

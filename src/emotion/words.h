@@ -16,7 +16,7 @@ struct emotion_list {
     struct emotion_group group[EMOTION_GROUPS + 1];
     int groups;                                      /* group[1] … group[groups] */
     struct { struct span word; int group; } entry[EMOTION_ENTRIES];
-    size_t entries;
+    size_t entries, slots;                           /* slots: those of the table that are taken; at most half of it */
 };
 
 /* Compiles `text`, which must outlive the list (names and words point into it). False and a sentence with file and line in
