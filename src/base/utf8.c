@@ -25,6 +25,7 @@ static size_t sequence(const unsigned char *p, const unsigned char *end)
 
 bool utf8_valid(struct span s)
 {
+    if (!s.n) return true;                             /* s.p may be NULL then */
     const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
     while (p < end) {
         if (end - p >= 8) {                            /* plain ASCII goes eight bytes at a time */

@@ -13,10 +13,13 @@ static const struct sub_command {
     const char *name, *about;                                /* about NULL: not for people, not listed */
     int (*run)(int argc, char **argv);
 } sub_commands[] = {
+    { "serve", "the server, by its settings", cli_serve },
+    { "demo", "a server with sample data and the WeChat simulator beside it: try it", cli_demo },
     { "sandbox", "WeChat on loopback: the simulator alone", cli_sandbox },
     { "routes", "every command: method, path, name", cli_routes },
     { "openapi", "the same as an OpenAPI 3.1 document", cli_openapi },
     { "emotion", "tell the feeling of texts; train and measure the classifier", cli_emotion },
+    { "image-worker", NULL, cli_image_worker },
 };
 
 static void help_print(FILE *out)

@@ -1,0 +1,79 @@
+/* engine/table.c: the rows of all apps, flattened and routed. The engine's own routes are /healthz, /readyz and /metrics. */
+#include "engine/engine_in.h"
+#include "engine/routes.h"
+
+bool span_is_api(struct span path) { return span_begins(path, SPAN("/api/")); }
+
+/* The app whose prefix the path has, for the shape of errors before and besides routing. */
+const struct app *table_app_of_path(const struct engine *e, struct span path)
+{
+    if (span_is_api(path)) return NULL;
+    for (const struct app *const *a = e->apps; *a; a++)
+        for (const char *const *p = (*a)->prefixes; p && *p; p++)
+            if (span_begins(path, span_of(*p))) return *a;
+    return NULL;
+}
+
+const struct entry *table_find_job(const struct engine *e, struct span name)
+{
+    for (int i = 0; i < e->entry_count; i++)
+        if (e->entries[i].command && e->entries[i].command->job && span_is_z(name, e->entries[i].command->name)) return &e->entries[i];
+    return NULL;
+}
+
+static bool has_file(const struct shape *takes)
+{
+    for (size_t i = 0; takes && i < takes->n; i++)
+        if (takes->fields[i].kind == FIELD_FILE) return true;
+    return false;
+}
+
+static void add_routes(struct engine *e, const char *text, unsigned force_methods, int index)
+{
+    unsigned methods;
+    char pattern[ROUTE_PATTERN_BYTES];
+    while (route_next(&text, &methods, pattern)) router_add(e->router, force_methods ? force_methods : methods, pattern, index);
+}
+
+static const struct { const char *path; int own; } own_routes[] = { { "/healthz", OWN_HEALTH }, { "/readyz", OWN_READY }, { "/metrics", OWN_METRICS } };
+
+bool table_build(struct engine *e, struct buf *err)
+{
+    int count = LENGTH(own_routes);
+    for (const struct app *const *a = e->apps; *a; a++) {
+        for (const struct command *c = (*a)->commands; c && c->name; c++) count++;
+        for (const struct channel *c = (*a)->channels; c && c->name; c++) count++;
+    }
+    e->entries = base_alloc((size_t)count * sizeof *e->entries);
+    e->router = router_new();
+    if (!e->entries || !e->router) {
+        buf_add_z(err, "out of memory");
+        return false;
+    }
+    memset(e->entries, 0, (size_t)count * sizeof *e->entries);
+    int n = 0;
+    for (size_t i = 0; i < LENGTH(own_routes); i++, n++) {
+        e->entries[n] = (struct entry){ .index = n, .own = (unsigned)own_routes[i].own };
+        router_add(e->router, 1u << HTTP_GET, own_routes[i].path, n);
+    }
+    for (const struct app *const *a = e->apps; *a; a++) {
+        for (const struct command *c = (*a)->commands; c && c->name; c++) {
+            must(c->verb != VERB_NONE && (c->http || c->channel || c->job));
+            if ((c->flags & COMMAND_DEBUG) && !e->debug) continue;
+            e->entries[n] = (struct entry){ .index = n, .app = *a, .command = c, .has_file = has_file(c->takes) || (c->flags & COMMAND_MULTIPART) };
+            if (c->http) add_routes(e, c->http, 0, n);
+            n++;
+        }
+        for (const struct channel *c = (*a)->channels; c && c->name; c++) {
+            if ((c->flags & COMMAND_DEBUG) && !e->debug) continue;
+            e->entries[n] = (struct entry){ .index = n, .app = *a, .channel = c };
+            for (const struct command *f = (*a)->commands; f && f->name; f++)
+                if (f->channel && strcmp(f->channel, c->name) == 0) e->entries[n].frames = f;
+            must(c->echo || e->entries[n].frames);
+            router_add(e->router, 1u << HTTP_GET, c->path, n);
+            n++;
+        }
+    }
+    e->entry_count = n;
+    return true;
+}
