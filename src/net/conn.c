@@ -179,13 +179,15 @@ static void conn_expired(struct loop *l, struct loop_timer *t)
 
 /* ---- refusing ---- */
 
-/* The path of a head that could not be read, for the shape of the answer only: what stands between the first space and the next one or '?'. */
+/* The path of a head that could not be read, for the shape of the answer only: what stands between the first space of the first line and the next one or '?'. */
 static struct span guess_path(struct span raw)
 {
-    int space = span_find(raw, ' ');
-    if (space < 0) return SPAN("");
-    struct span s = span_cut(raw, (size_t)space + 1);
     size_t n = 0;
+    while (raw.n && (raw.p[0] == '\r' || raw.p[0] == '\n')) raw = span_cut(raw, 1);
+    while (n < raw.n && raw.p[n] != ' ' && raw.p[n] != '\r' && raw.p[n] != '\n') n++;
+    struct span s = span_cut(raw, n + 1);
+    if (n >= raw.n || raw.p[n] != ' ') return SPAN("");
+    n = 0;
     while (n < s.n && n < 1024 && s.p[n] > ' ' && s.p[n] < 127 && s.p[n] != '?') n++;
     return n && s.p[0] == '/' ? span_from(s.p, n) : SPAN("");
 }

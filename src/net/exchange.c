@@ -244,7 +244,7 @@ size_t exchange_send(struct exchange *ex, struct span s)
 {
     struct conn *c = ex->conn;
     must(ex->begun && !ex->ended);
-    if (!c) return 0;
+    if (!c || c->broken) return 0;
     if (s.n && !ex->bodyless) {
         struct buf *b = out_open(c);
         bool large = s.n > COPY_BYTES;
@@ -300,7 +300,7 @@ void exchange_set_user(struct exchange *ex, void *user) { ex->user = user; }
 void *exchange_user(const struct exchange *ex) { return ex->user; }
 int exchange_status(const struct exchange *ex) { return ex->status; }
 uint64_t exchange_sent_bytes(const struct exchange *ex) { return ex->sent_bytes; }
-bool exchange_lost(const struct exchange *ex) { return ex->lost; }
+bool exchange_lost(const struct exchange *ex) { return ex->lost || (ex->conn && ex->conn->broken); }
 
 struct span exchange_client(const struct exchange *const_ex)
 {

@@ -97,7 +97,8 @@ void exchange_resume_body(struct exchange *);
 void exchange_reply(struct exchange *, int status, struct span headers, struct span body);
 void exchange_reply_file(struct exchange *, int status, struct span headers, int fd, int64_t offset, int64_t bytes);   /* takes fd and closes it */
 /* A body of unknown length: chunked (or until close for HTTP/1.0). send returns the bytes queued and unsent: above EXCHANGE_QUEUE_BYTES wait for on_drained,
- * which is called once for that (and once when the connection is lost, so that nobody waits in vain: exchange_lost tells, and it must still be ended). */
+ * which is called once for that (and once when the connection is lost, so that nobody waits in vain). A lost connection takes everything and
+ * sends nothing: send returns 0, so ask exchange_lost in a loop; the exchange must still be ended. */
 #define EXCHANGE_QUEUE_BYTES ((size_t)256 * 1024)
 void exchange_begin(struct exchange *, int status, struct span headers);
 size_t exchange_send(struct exchange *, struct span);

@@ -1,0 +1,902 @@
+/* tests/unit/net/server_test.c: the HTTP server over real sockets on loopback: framing, order, back-pressure, refusals, deadlines, drain. */
+#include "served.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "peer.h"
+
+#include <cmocka.h>
+
+#define HELLO "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+static const struct serve_options plain = { 0 };
+
+/* Says the request and checks status and body of the answer. */
+static void expect(struct peer *p, int status, const char *body)
+{
+    struct answer a = peer_answer(p, false);
+    if (a.status != status || (body && strcmp(a.body, body) != 0)) fail_msg("%d expected, but got: %s\n%s", status, a.head, a.body);
+    answer_free(&a);
+}
+
+static void keep_alive(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    for (int i = 0; i < 5; i++) {
+        peer_say_z(&p, HELLO);
+        struct answer a = peer_answer(&p, false);
+        assert_int_equal(a.status, 200);
+        assert_string_equal(a.body, "hello");
+        assert_true(answer_has(&a, "Content-Length: 5") && answer_has(&a, "X-Extra: yes") && answer_has(&a, "Server: weir"));
+        assert_non_null(strstr(a.head, "\r\nDate: "));
+        assert_null(strstr(a.head, "Connection:"));
+        answer_free(&a);
+    }
+    peer_say_z(&p, "GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    struct answer a = peer_answer(&p, false);
+    assert_true(answer_has(&a, "Connection: close"));
+    answer_free(&a);
+    assert_true(peer_at_end(&p));
+    peer_hang_up(&p);
+    struct server_stats st;
+    UNTIL((server_stats(served.server, &st), st.open == 0));
+    assert_int_equal(st.accepted, 1);
+    assert_int_equal(st.requests, 6);
+    unserve();
+}
+
+static void http_1_0(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, "GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    struct answer a = peer_answer(&p, false);
+    assert_true(a.status == 200 && answer_has(&a, "Connection: keep-alive"));
+    answer_free(&a);
+    peer_say_z(&p, "GET /count/3 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");      /* unknown length: until the end of the connection */
+    a = peer_answer(&p, false);
+    assert_true(a.status == 200 && answer_has(&a, "Connection: close") && !a.chunked);
+    assert_string_equal(a.body, "0\n1\n2\n");
+    answer_free(&a);
+    peer_hang_up(&p);
+    p = peer_dial(served.port);
+    peer_say_z(&p, "GET /hello HTTP/1.0\r\n\r\n");
+    expect(&p, 200, "hello");
+    assert_true(peer_at_end(&p));
+    peer_hang_up(&p);
+    unserve();
+}
+
+static void a_hundred_requests_in_one_write(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    char text[16384], number[8];
+    size_t n = 0;
+    for (int i = 0; i < 100; i++) n += (size_t)snprintf(text + n, sizeof text - n, "GET /?%d HTTP/1.1\r\nHost: localhost\r\n\r\n", i);
+    peer_say(&p, text, n);
+    for (int i = 0; i < 100; i++) {
+        snprintf(number, sizeof number, "%d", i);
+        expect(&p, 200, number);
+    }
+    peer_hang_up(&p);
+    unserve();
+}
+
+static void byte_by_byte(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    static const char text[] = "\r\nPOST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\n" HELLO;
+    for (size_t i = 0; i + 1 < sizeof text; i++) peer_say(&p, text + i, 1);
+    expect(&p, 200, "abcde0123456789");
+    expect(&p, 200, "hello");
+    peer_hang_up(&p);
+    unserve();
+}
+
+static char *letters(size_t n)
+{
+    char *p = malloc(n + 1);
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++) p[i] = (char)('a' + i % 23);
+    p[n] = '\0';
+    return p;
+}
+
+static void bodies_of_all_sizes(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    static const size_t sizes[] = { 0, 1, 100, 32768, 32769, 70000, 200000, LIMIT_BODY_BYTES };
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        for (int chunked = 0; chunked < 2; chunked++) {
+            char *body = letters(sizes[i]), head[200];
+            if (chunked) snprintf(head, sizeof head, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+            else snprintf(head, sizeof head, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n", sizes[i]);
+            peer_say_z(&p, head);
+            for (size_t at = 0, piece; chunked && at < sizes[i]; at += piece) {
+                piece = sizes[i] - at < 30000 ? sizes[i] - at : 30000;
+                snprintf(head, sizeof head, "%zx\r\n", piece);
+                peer_say_z(&p, head);
+                peer_say(&p, body + at, piece);
+                peer_say_z(&p, "\r\n");
+            }
+            if (chunked) peer_say_z(&p, "0\r\n\r\n");
+            else peer_say(&p, body, sizes[i]);
+            struct answer a = peer_answer(&p, false);
+            assert_int_equal(a.status, 200);
+            assert_int_equal(a.body_n, sizes[i]);
+            assert_memory_equal(a.body, body, sizes[i]);
+            answer_free(&a);
+            free(body);
+        }
+    }
+    peer_hang_up(&p);
+    unserve();
+}
+
+static void bodies_too_large(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    char head[200];
+    snprintf(head, sizeof head, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", LIMIT_BODY_BYTES + 1);
+    peer_say_z(&p, head);
+    char *body = letters(LIMIT_BODY_BYTES + 1);
+    peer_say(&p, body, LIMIT_BODY_BYTES + 1);                              /* all of it: the answer must survive that nobody reads it */
+    struct answer a = peer_answer(&p, false);
+    assert_int_equal(a.status, 413);
+    assert_true(answer_has(&a, "Connection: close"));
+    assert_string_equal(a.body, "{\"refused\":413,\"path\":\"/echo\"}");
+    answer_free(&a);
+    assert_true(peer_at_end(&p));
+    peer_hang_up(&p);
+    p = peer_dial(served.port);
+    peer_say_z(&p, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n");
+    peer_say(&p, body, LIMIT_BODY_BYTES + 1);
+    expect(&p, 413, NULL);
+    peer_hang_up(&p);
+    free(body);
+    UNTIL(atomic_load(&served.dones) == 2);
+    assert_int_equal(atomic_load(&served.last_status), 413);
+    unserve();
+}
+
+static void streamed_bodies_push_back(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    enum { BYTES = 4 * 1024 * 1024 };
+    char *body = letters(BYTES), head[200];
+    for (int pausing = 0; pausing < 2; pausing++) {
+        atomic_store(&served.streamed, 0);
+        snprintf(head, sizeof head, "PUT /stream-in%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", pausing ? "-pausing" : "", BYTES);
+        peer_say_z(&p, head);
+        peer_say(&p, body, BYTES);
+        expect(&p, 200, "taken");
+        assert_int_equal(atomic_load(&served.streamed), BYTES);
+    }
+    assert_true(atomic_load(&served.paused) >= BYTES / READ_BYTES);
+    /* lost while paused: the exchange lives until the handler resumes */
+    snprintf(head, sizeof head, "PUT /stream-in-pausing HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\nabc", BYTES);
+    int before = atomic_load(&served.paused);
+    peer_say_z(&p, head);
+    UNTIL(atomic_load(&served.paused) > before);
+    peer_cut(&p);
+    UNTIL(atomic_load(&served.dones) == 3);
+    assert_int_equal(atomic_load(&served.last_status), 0);
+    free(body);
+    unserve();
+}
+
+static void heads_and_bodiless_answers(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, "HEAD /hello HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD /count/9 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        "GET /empty HTTP/1.1\r\nHost: localhost\r\n\r\nGET /same HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD /big/100000 HTTP/1.1\r\nHost: localhost\r\n\r\n" HELLO);
+    struct answer a = peer_answer(&p, true);
+    assert_true(a.status == 200 && answer_has(&a, "Content-Length: 5"));
+    answer_free(&a);
+    a = peer_answer(&p, true);
+    assert_true(a.status == 200 && a.chunked);
+    answer_free(&a);
+    a = peer_answer(&p, false);
+    assert_true(a.status == 204 && !strstr(a.head, "Content-Length"));
+    answer_free(&a);
+    a = peer_answer(&p, false);
+    assert_true(a.status == 304 && !strstr(a.head, "Content-Length") && answer_has(&a, "ETag: \"x\""));
+    answer_free(&a);
+    a = peer_answer(&p, true);
+    assert_true(a.status == 200 && answer_has(&a, "Content-Length: 100000"));
+    answer_free(&a);
+    expect(&p, 200, "hello");
+    peer_hang_up(&p);
+    unserve();
+}
+
+static void expect_100_continue(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    struct answer a = peer_answer(&p, true);
+    assert_int_equal(a.status, 100);
+    assert_string_equal(a.head, "HTTP/1.1 100 Continue\r\n");
+    answer_free(&a);
+    peer_say_z(&p, "abc");
+    expect(&p, 200, "abc");
+    peer_say_z(&p, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nxyz");   /* it did not wait */
+    expect(&p, 200, "xyz");
+    peer_say_z(&p, "POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    a = peer_answer(&p, false);
+    assert_true(a.status == 404 && answer_has(&a, "Connection: close"));   /* nobody knows whether the body will come */
+    answer_free(&a);
+    assert_true(peer_at_end(&p));
+    peer_hang_up(&p);
+    p = peer_dial(served.port);
+    peer_say_z(&p, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\nExpect: 100-continue\r\n\r\n");
+    expect(&p, 413, NULL);
+    peer_hang_up(&p);
+    unserve();
+}
+
+static void answers_before_the_body(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, "POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n");
+    expect(&p, 404, "early");
+    peer_say_z(&p, "abcde" HELLO);                                         /* the small rest is skipped, and the connection lives */
+    expect(&p, 200, "hello");
+    peer_say_z(&p, "POST /early HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    expect(&p, 404, "early");
+    peer_say_z(&p, "2\r\nde\r\n0\r\n\r\n" HELLO);
+    expect(&p, 200, "hello");
+    peer_say_z(&p, "POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n\r\n");
+    char *body = letters(3000000);
+    peer_say(&p, body, 3000000);                                           /* too much of a rest: answered, then closed, without a reset */
+    struct answer a = peer_answer(&p, false);
+    assert_true(a.status == 404 && answer_has(&a, "Connection: close"));
+    answer_free(&a);
+    assert_true(peer_at_end(&p));
+    peer_hang_up(&p);
+    p = peer_dial(served.port);
+    peer_say_z(&p, "POST /early HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    expect(&p, 404, "early");
+    assert_true(peer_at_end(&p));                                          /* the rest is malformed: nothing more is understood */
+    peer_hang_up(&p);
+    p = peer_dial(served.port);
+    peer_say_z(&p, "POST /begin-early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab");
+    expect(&p, 200, "begun");
+    peer_hang_up(&p);
+    free(body);
+    unserve();
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    serve(&plain);
+    static char many[20000] = "GET /many HTTP/1.1\r\nHost: localhost\r\n";
+    for (int i = 0; i < 120; i++) strcat(many, "X: y\r\n");
+    strcat(many, "\r\n");
+    static const struct { int status; const char *text, *path; } cases[] = {
+        { 400, "GET /x HTTP/1.1\r\n\r\n", "/x" }, { 400, "GET /x HTTP/1.1\nHost: a\n\n", "/x" }, { 400, "\x16\x03\x01\x02\x05\x01\r\n\r\n", "" }, { 505, "GET /x HTTP/2.0\r\nHost: a\r\n\r\n", "/x" },
+        { 501, "BREW /pot?q HTTP/1.1\r\nHost: a\r\n\r\n", "/pot" }, { 400, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", "/x" },
+        { 400, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "/x" }, { 417, "GET /x HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", "/x" },
+        { 400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "/echo" }, { 431, many, "/many" },
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct peer p = peer_dial(served.port);
+        char want[100];
+        snprintf(want, sizeof want, "{\"refused\":%d,\"path\":\"%s\"}", cases[i].status, cases[i].path);
+        peer_say_z(&p, HELLO);
+        peer_say_z(&p, cases[i].text);
+        peer_say_z(&p, HELLO);                                             /* must not be answered */
+        expect(&p, 200, "hello");
+        expect(&p, cases[i].status, want);
+        assert_true(peer_at_end(&p));
+        peer_hang_up(&p);
+    }
+    struct server_stats st;
+    server_stats(served.server, &st);
+    assert_int_equal(st.refused_protocol, LENGTH(cases));
+    unserve();
+}
+
+/* ---- holding ---- */
+
+static void answer_held(struct loop *l, void *arg)
+{
+    struct exchange *ex = arg;
+    must(exchange_loop(ex) == l);
+    exchange_reply(ex, 200, SPAN(""), SPAN("at last"));
+}
+
+static void held_and_answered_by_another_thread(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port), q = peer_dial(served.port);
+    peer_say_z(&p, "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n" HELLO HELLO);
+    struct exchange *ex = served_take_held();
+    peer_say_z(&q, HELLO);
+    expect(&q, 200, "hello");                                              /* others go on */
+    assert_int_equal(atomic_load(&served.heads), 2);                       /* what was pipelined waits */
+    on_loop(loop_index(exchange_loop(ex)), answer_held, ex);
+    expect(&p, 200, "at last");
+    expect(&p, 200, "hello");
+    expect(&p, 200, "hello");
+    peer_hang_up(&p);
+    peer_hang_up(&q);
+    unserve();
+}
+
+static void see_lost(struct loop *l, void *arg)
+{
+    (void)l;
+    struct exchange *ex = arg;
+    if (exchange_lost(ex)) atomic_store(&served.lost, 1);
+}
+
+static void client_gone_while_held(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    struct exchange *ex = served_take_held();
+    int loop = loop_index(exchange_loop(ex));
+    on_loop(loop, see_lost, ex);
+    assert_int_equal(atomic_load(&served.lost), 0);
+    peer_cut(&p);
+    UNTIL((on_loop(loop, see_lost, ex), atomic_load(&served.lost)));
+    assert_true(span_is_z(exchange_head(ex)->path, "/hold"));
+    assert_int_equal(atomic_load(&served.dones), 0);
+    on_loop(loop, answer_held, ex);
+    assert_int_equal(atomic_load(&served.dones), 1);
+    unserve();
+}
+
+static void half_closed_clients_get_their_answers(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, HELLO "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n" HELLO);
+    peer_half_close(&p);
+    expect(&p, 200, "hello");
+    struct exchange *ex = served_take_held();
+    on_loop(loop_index(exchange_loop(ex)), answer_held, ex);
+    expect(&p, 200, "at last");
+    expect(&p, 200, "hello");
+    assert_true(peer_at_end(&p));
+    peer_hang_up(&p);
+    p = peer_dial(served.port);
+    peer_say_z(&p, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc");
+    peer_half_close(&p);
+    expect(&p, 400, NULL);
+    peer_hang_up(&p);
+    p = peer_dial(served.port);
+    peer_say_z(&p, "GET /hello HT");
+    peer_half_close(&p);
+    expect(&p, 400, "{\"refused\":400,\"path\":\"/hello\"}");
+    peer_hang_up(&p);
+    unserve();
+}
+
+/* Much is pipelined behind a held exchange: the server must stop reading. */
+static void pipelining_pushes_back(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    int small = 8192;
+    setsockopt(p.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    peer_say_z(&p, "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    struct exchange *ex = served_take_held();
+    size_t said = 0, whole = strlen(HELLO);
+    for (int quiet = 0; quiet < 50;) {
+        size_t part = said % whole, n = peer_say_some(&p, HELLO + part, whole - part);
+        said += n;
+        if (n) quiet = 0;
+        else if (wait_turn(&quiet) && said > 64 * 1024 * 1024) break;
+    }
+    assert_true(said < 32 * 1024 * 1024);
+    struct server_stats st;
+    server_stats(served.server, &st);
+    assert_true(st.bytes_in <= whole * 2 + READ_BYTES);
+    size_t rest = said % whole;
+    on_loop(loop_index(exchange_loop(ex)), answer_held, ex);
+    expect(&p, 200, "at last");
+    for (size_t i = 0; i < said / whole; i++) expect(&p, 200, "hello");
+    if (rest) {
+        peer_say(&p, HELLO + rest, whole - rest);
+        expect(&p, 200, "hello");
+    }
+    peer_hang_up(&p);
+    unserve();
+}
+
+static void stopped_while_held(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    served_take_held();
+    unserve();                                                             /* the exchange is ended by server_free */
+    assert_int_equal(atomic_load(&served.dones), 1);
+    assert_true(peer_at_end(&p));
+    peer_hang_up(&p);
+}
+
+/* ---- long answers ---- */
+
+static void streaming_to_a_slow_reader(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    int small = 256 * 1024;
+    setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    enum { N = 2000000 };
+    peer_say_z(&p, "GET /count/2000000 HTTP/1.1\r\nHost: localhost\r\n\r\n" HELLO);
+    struct server_stats st;
+    uint64_t before = 0;
+    for (int quiet = 0; quiet < 30; wait_turn(&quiet)) {                   /* until it is stuck */
+        server_stats(served.server, &st);
+        if (st.bytes_out != before) quiet = 0;
+        before = st.bytes_out;
+    }
+    assert_true(before < 12 * 1024 * 1024);                                /* of 15 MB: the rest was not even made */
+    struct answer a = peer_answer(&p, false);
+    assert_true(a.status == 200 && a.chunked);
+    char *at = a.body;
+    for (long i = 0; i < N; i++) assert_int_equal(strtol(at, &at, 10), i);
+    assert_int_equal(at + 1 - a.body, a.body_n);
+    answer_free(&a);
+    assert_true(atomic_load(&served.drained) > 0);
+    expect(&p, 200, "hello");
+    peer_say_z(&p, "GET /count/50000000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    int drained = atomic_load(&served.drained);
+    while (atomic_load(&served.drained) == drained) assert_true(peer_fill(&p));
+    peer_cut(&p);
+    UNTIL(atomic_load(&served.lost) == 1);                                 /* told, and ended */
+    unserve();
+}
+
+static void big_answers_and_aborted_ones(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    static const int sizes[] = { 32768, 32769, 1000000, 5000000 };
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        char request[100], *want = letters((size_t)sizes[i]);
+        snprintf(request, sizeof request, "GET /big/%d HTTP/1.1\r\nHost: localhost\r\n\r\n", sizes[i]);
+        peer_say_z(&p, HELLO);
+        peer_say_z(&p, request);
+        peer_say_z(&p, HELLO);
+        expect(&p, 200, "hello");
+        expect(&p, 200, want);
+        expect(&p, 200, "hello");
+        free(want);
+    }
+    peer_say_z(&p, "GET /abort HTTP/1.1\r\nHost: localhost\r\n\r\n" HELLO);
+    assert_true(peer_at_end(&p));
+    peer_hang_up(&p);
+    unserve();
+}
+
+static void files(void **state)
+{
+    (void)state;
+    serve(&plain);
+    char name[] = "/tmp/weir-net-test-XXXXXX";
+    int fd = mkstemp(name);
+    assert_true(fd >= 0);
+    served.file = name;
+    static const size_t sizes[] = { 5000, 16384, 16385, 6000000 };
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        char *want = letters(sizes[i]);
+        assert_int_equal(pwrite(fd, want, sizes[i], 0), sizes[i]);
+        struct peer p = peer_dial(served.port);
+        peer_say_z(&p, "GET /file HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD /file HTTP/1.1\r\nHost: localhost\r\n\r\nGET /file-part HTTP/1.1\r\nHost: localhost\r\n\r\n" HELLO);
+        expect(&p, 200, want);
+        struct answer a = peer_answer(&p, true);
+        char line[64];
+        snprintf(line, sizeof line, "Content-Length: %zu", sizes[i]);
+        assert_true(a.status == 200 && answer_has(&a, line));
+        answer_free(&a);
+        a = peer_answer(&p, false);
+        assert_true(a.status == 206 && a.body_n == 2000 && memcmp(a.body, want + 1000, 2000) == 0);
+        answer_free(&a);
+        expect(&p, 200, "hello");
+        peer_say_z(&p, "GET /file-short HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        while (peer_fill(&p)) { }                                          /* cut: never the length that was promised */
+        assert_true(p.n < sizes[i] + 100);
+        peer_hang_up(&p);
+        free(want);
+    }
+    close(fd);
+    unlink(name);
+    unserve();
+}
+
+/* ---- deadlines ---- */
+
+static void slow_heads_and_bodies(void **state)
+{
+    (void)state;
+    serve(&(struct serve_options){ .deadlines = { .head_ms = 60, .body_grace_ms = 60, .body_rate = 1000000, .idle_ms = 100, .linger_ms = 50 } });
+    struct peer idle = peer_dial(served.port), head = peer_dial(served.port), body = peer_dial(served.port), kept = peer_dial(served.port);
+    peer_say_z(&head, "GET /hello HTTP/1.1\r\nHost: ");
+    peer_say_z(&body, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc");
+    peer_say_z(&kept, HELLO);
+    expect(&head, 408, "{\"refused\":408,\"path\":\"/hello\"}");
+    expect(&body, 408, "{\"refused\":408,\"path\":\"/echo\"}");
+    expect(&kept, 200, "hello");
+    assert_true(peer_at_end(&idle) && peer_at_end(&head) && peer_at_end(&body) && peer_at_end(&kept));
+    peer_hang_up(&idle);
+    peer_hang_up(&head);
+    peer_hang_up(&body);
+    peer_hang_up(&kept);
+    /* the deadline of a head is total: a byte now and then does not help */
+    struct peer drip = peer_dial(served.port);
+    int turns = 0;
+    while (peer_say_some(&drip, "\r\nG" + (turns < 3 ? turns : 2), 1) && turns < 5000) {
+        char c;
+        if (recv(drip.fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) > 0) break;
+        wait_turn(&turns);
+    }
+    expect(&drip, 408, NULL);
+    peer_hang_up(&drip);
+    unserve();
+}
+
+static void peers_that_do_not_read_are_cut(void **state)
+{
+    (void)state;
+    serve(&(struct serve_options){ .deadlines = { .send_ms = 80 } });
+    struct peer p = peer_dial(served.port);
+    int small = 256 * 1024;
+    setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    peer_say_z(&p, "GET /big/12000000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    struct server_stats st;
+    UNTIL((server_stats(served.server, &st), st.accepted == 1 && st.open == 0));
+    peer_hang_up(&p);
+    unserve();
+}
+
+/* ---- walls ---- */
+
+static void full_servers_say_so(void **state)
+{
+    (void)state;
+    serve(&(struct serve_options){ .max_connections = 2 });
+    struct peer a = peer_dial(served.port), b = peer_dial(served.port);
+    peer_say_z(&a, HELLO);
+    peer_say_z(&b, HELLO);
+    expect(&a, 200, "hello");
+    expect(&b, 200, "hello");
+    struct peer c = peer_dial(served.port);
+    peer_say_z(&c, HELLO);
+    expect(&c, 503, "{\"refused\":503,\"path\":\"\"}");
+    assert_true(peer_at_end(&c));
+    peer_hang_up(&c);
+    peer_hang_up(&a);
+    struct server_stats st;
+    UNTIL((server_stats(served.server, &st), st.open == 1));
+    c = peer_dial(served.port);
+    peer_say_z(&c, HELLO);
+    expect(&c, 200, "hello");
+    peer_hang_up(&c);
+    peer_hang_up(&b);
+    unserve();
+}
+
+static void one_address_has_its_share(void **state)
+{
+    (void)state;
+    serve(&(struct serve_options){ .max_per_address = 1 });
+    struct peer a = peer_dial(served.port), b = peer_dial(served.port);
+    peer_say_z(&a, HELLO);
+    expect(&a, 200, "hello");
+    expect(&b, 503, NULL);
+    peer_hang_up(&b);
+    peer_hang_up(&a);
+    struct server_stats st;
+    UNTIL((server_stats(served.server, &st), st.open == 0));
+    a = peer_dial(served.port);
+    peer_say_z(&a, HELLO);
+    expect(&a, 200, "hello");
+    peer_hang_up(&a);
+    unserve();
+    serve(&(struct serve_options){ .max_per_address = 1, .trusted = "127.0.0.0/8" });      /* a proxy stands for many */
+    a = peer_dial(served.port);
+    b = peer_dial(served.port);
+    peer_say_z(&a, "GET /client HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 9.9.9.9, 203.0.113.4\r\nX-Forwarded-Proto: http, https\r\n\r\n");
+    expect(&a, 200, "203.0.113.4 tls loopback");
+    peer_say_z(&b, "GET /client HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    expect(&b, 200, "127.0.0.1 plain loopback");
+    peer_hang_up(&a);
+    peer_hang_up(&b);
+    unserve();
+    serve(&plain);
+    a = peer_dial(served.port);
+    peer_say_z(&a, "GET /client HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.4\r\nX-Forwarded-Proto: https\r\n\r\n");
+    expect(&a, 200, "127.0.0.1 plain loopback");
+    peer_hang_up(&a);
+    unserve();
+}
+
+static void listening(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct buf err;
+    buf_init(&err, 1000);
+    struct server_config config = { .loops = 1, .on_request = (void (*)(struct exchange *, void *))abort };
+    struct server *second = server_new(&config, &err);
+    char address[40];
+    snprintf(address, sizeof address, "127.0.0.1:%d", served.port);
+    assert_int_equal(server_listen(second, address, &err), -1);            /* taken: fails loudly */
+    assert_non_null(memmem(err.p, err.n, "another server", 14));
+    static const char *const bad[] = { "8000", ":8000", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:x", "no.such.host.invalid:80" };
+    for (size_t i = 0; i < LENGTH(bad); i++) {
+        err.n = 0;
+        assert_int_equal(server_listen(second, bad[i], &err), -1);
+        assert_true(err.n > 0);
+    }
+    assert_true(server_listen(second, "[::1]:0", &err) > 0);
+    assert_true(server_listen(second, "localhost:0", &err) > 0);
+    server_free(&second);                                                  /* never started */
+    config.trusted_proxies = SPAN("10.0.0.0/99");
+    assert_null(server_new(&config, &err));
+    buf_done(&err);
+    unserve();
+}
+
+/* ---- drain ---- */
+
+static void draining(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct peer idle = peer_dial(served.port), busy = peer_dial(served.port), part = peer_dial(served.port);
+    peer_say_z(&idle, HELLO);
+    expect(&idle, 200, "hello");
+    peer_say_z(&busy, "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    peer_say_z(&part, HELLO "GET /hello HTTP/1.1\r\nHo");
+    expect(&part, 200, "hello");
+    struct exchange *ex = served_take_held();
+    server_drain(served.server);
+    server_drain(served.server);
+    assert_true(peer_at_end(&idle));
+    assert_false(server_wait_drained(served.server, clock_mono_ms() + 20));
+    peer_say_z(&part, "st: localhost\r\n\r\n");
+    struct answer a = peer_answer(&part, false);
+    assert_true(a.status == 200 && answer_has(&a, "Connection: close"));
+    answer_free(&a);
+    on_loop(loop_index(exchange_loop(ex)), answer_held, ex);
+    a = peer_answer(&busy, false);
+    assert_true(a.status == 200 && answer_has(&a, "Connection: close"));
+    answer_free(&a);
+    assert_true(server_wait_drained(served.server, clock_mono_ms() + PEER_WAIT_MS));
+    assert_true(peer_at_end(&busy) && peer_at_end(&part));
+    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)served.port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof sa), -1);  /* nobody listens */
+    close(fd);
+    peer_hang_up(&idle);
+    peer_hang_up(&busy);
+    peer_hang_up(&part);
+    unserve();
+}
+
+/* ---- loops ---- */
+
+static atomic_int order_next, order_bad;
+struct numbered { struct loop_task task; int number; };
+
+static void numbered_run(struct loop *l, struct loop_task *t)
+{
+    (void)l;
+    if (atomic_fetch_add(&order_next, 1) != CONTAINER(t, struct numbered, task)->number) atomic_fetch_add(&order_bad, 1);
+}
+
+static void posts_keep_their_order(void **state)
+{
+    (void)state;
+    serve(&plain);
+    enum { N = 20000 };
+    struct numbered *tasks = calloc(N, sizeof *tasks);
+    assert_non_null(tasks);
+    atomic_store(&order_next, 0);
+    atomic_store(&order_bad, 0);
+    for (int i = 0; i < N; i++) tasks[i] = (struct numbered){ { .run = numbered_run }, i };
+    for (int i = 0; i < N; i += 4) {                                       /* lists of four */
+        for (int k = 0; k < 3; k++) tasks[i + k].task.next = &tasks[i + k + 1].task;
+        loop_post(server_loop(served.server, 0), &tasks[i].task);
+    }
+    UNTIL(atomic_load(&order_next) == N);
+    assert_int_equal(atomic_load(&order_bad), 0);
+    server_stop(served.server);
+    tasks[0] = (struct numbered){ { .run = numbered_run }, N };
+    loop_post(server_loop(served.server, 1), &tasks[0].task);              /* after the end: run by server_free */
+    unserve();
+    assert_int_equal(atomic_load(&order_next), N + 1);
+    free(tasks);
+}
+
+static atomic_int fired, early, wrong;
+struct alarm { struct loop_timer timer; int64_t not_before_ms; bool cleared; };
+
+static void alarm_fire(struct loop *l, struct loop_timer *t)
+{
+    struct alarm *a = CONTAINER(t, struct alarm, timer);
+    (void)l;
+    if (clock_mono_ms() < a->not_before_ms) atomic_fetch_add(&early, 1);
+    if (a->cleared) atomic_fetch_add(&wrong, 1);
+    atomic_fetch_add(&fired, 1);
+}
+
+static void alarms_set(struct loop *l, void *arg)
+{
+    struct alarm *a = arg;
+    for (int i = 0; i < 500; i++) {
+        int64_t delay = i % 5 == 4 ? 100000 + i : i % 97;                  /* some in the next round of the wheel */
+        a[i].timer.fire = alarm_fire;
+        a[i].not_before_ms = clock_mono_ms() + delay;
+        loop_timer_set(l, &a[i].timer, delay);
+        if (i % 5 == 3) loop_timer_set(l, &a[i].timer, delay);             /* again: fires once */
+        if (i % 5 == 4 || i % 5 == 2) {
+            loop_timer_clear(l, &a[i].timer);
+            loop_timer_clear(l, &a[i].timer);
+            a[i].cleared = true;
+        }
+    }
+}
+
+static void timers(void **state)
+{
+    (void)state;
+    serve(&plain);
+    struct alarm *a = calloc(500, sizeof *a);
+    assert_non_null(a);
+    atomic_store(&fired, 0);
+    on_loop(0, alarms_set, a);
+    UNTIL(atomic_load(&fired) == 300);
+    unserve();
+    assert_int_equal(atomic_load(&fired), 300);
+    assert_int_equal(atomic_load(&early), 0);
+    assert_int_equal(atomic_load(&wrong), 0);
+    free(a);
+}
+
+/* The wheel by itself, with a clock of our own: a day passes. */
+static void rounds_of_the_wheel(void **state)
+{
+    (void)state;
+    struct loop *l = calloc(1, sizeof *l);
+    assert_non_null(l);
+    static const int64_t delays[] = { 0, 1, 15, 16, 17, 1000, 65535, 65536, 65537, 70000, 131072, 200000, 3600000, 80000000 };
+    struct alarm a[LENGTH(delays)] = { 0 };
+    l->tick = 1000;
+    l->wake_tick = INT64_MAX;
+    l->now_ms = 1000 << TICK_SHIFT;
+    int64_t start = l->now_ms;
+    atomic_store(&fired, 0);
+    for (size_t i = 0; i < LENGTH(delays); i++) {
+        a[i].timer.fire = alarm_fire;
+        timer_at(l, &a[i].timer, start + delays[i]);
+    }
+    for (size_t i = 0; i < LENGTH(delays); i++) {
+        int late = 0;
+        while (atomic_load(&fired) == (int)i) {
+            int wait = wheel_wait_ms(l, l->now_ms);
+            assert_true(wait >= 0);
+            l->now_ms += wait;
+            wheel_turn(l);
+            assert_true(++late < 2000);
+        }
+        int64_t passed = l->now_ms - start;
+        if (passed < delays[i] || passed > delays[i] + 32) fail_msg("%lld ms became %lld", (long long)delays[i], (long long)passed);
+        while (i + 1 < LENGTH(delays) && atomic_load(&fired) > (int)i + 1) i++;
+    }
+    assert_int_equal(wheel_wait_ms(l, l->now_ms), -1);
+    free(l);
+}
+
+/* ---- what it costs ---- */
+
+static void idle_connections_are_small(void **state)
+{
+    (void)state;
+    serve(&plain);
+    assert_true(server_idle_bytes(served.server, false) <= 200);
+    assert_true(server_idle_bytes(served.server, true) <= 400);
+    unserve();
+}
+
+static void answers_wait_for_nobody(void **state)
+{
+    (void)state;
+    serve(&(struct serve_options){ .loops = 1 });
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, HELLO);
+    expect(&p, 200, "hello");
+    struct conn *c = server_loop(served.server, 0)->conns;                 /* looked at while nothing goes on */
+    int on = 0;
+    socklen_t n = sizeof on;
+    assert_int_equal(getsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, &n), 0);
+    assert_true(on);
+    peer_hang_up(&p);
+    unserve();
+}
+
+#ifdef WEIR_FAULTS
+static void failing_sends_and_allocations(void **state)
+{
+    (void)state;
+    serve(&plain);
+    for (int i = 1; i < 40; i++) {
+        char spec[40];
+        snprintf(spec, sizeof spec, i % 2 ? "alloc:%d" : "send:%d", (i + 1) / 2);
+        fault_arm(spec);
+        struct peer p = peer_dial(served.port);
+        peer_say_z(&p, HELLO "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n");
+        char *body = letters(70000);
+        peer_say(&p, body, 70000);
+        peer_say_z(&p, "GET /big/100000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        while (peer_fill(&p)) { }                                          /* answered or cut, never stuck */
+        free(body);
+        peer_hang_up(&p);
+        fault_arm(NULL);
+    }
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, HELLO);
+    expect(&p, 200, "hello");
+    peer_hang_up(&p);
+    unserve();
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keep_alive), cmocka_unit_test(http_1_0), cmocka_unit_test(a_hundred_requests_in_one_write), cmocka_unit_test(byte_by_byte),
+        cmocka_unit_test(bodies_of_all_sizes), cmocka_unit_test(bodies_too_large), cmocka_unit_test(streamed_bodies_push_back),
+        cmocka_unit_test(heads_and_bodiless_answers), cmocka_unit_test(expect_100_continue), cmocka_unit_test(answers_before_the_body),
+        cmocka_unit_test(refusals), cmocka_unit_test(held_and_answered_by_another_thread), cmocka_unit_test(client_gone_while_held),
+        cmocka_unit_test(half_closed_clients_get_their_answers), cmocka_unit_test(pipelining_pushes_back), cmocka_unit_test(stopped_while_held),
+        cmocka_unit_test(streaming_to_a_slow_reader), cmocka_unit_test(big_answers_and_aborted_ones), cmocka_unit_test(files),
+        cmocka_unit_test(slow_heads_and_bodies), cmocka_unit_test(peers_that_do_not_read_are_cut), cmocka_unit_test(full_servers_say_so),
+        cmocka_unit_test(one_address_has_its_share), cmocka_unit_test(listening), cmocka_unit_test(draining), cmocka_unit_test(posts_keep_their_order),
+        cmocka_unit_test(timers), cmocka_unit_test(rounds_of_the_wheel), cmocka_unit_test(idle_connections_are_small), cmocka_unit_test(answers_wait_for_nobody),
+#ifdef WEIR_FAULTS
+        cmocka_unit_test(failing_sends_and_allocations),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
