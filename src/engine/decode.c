@@ -213,7 +213,8 @@ bool decode_parameters(struct request *r)
 static struct reply *check_field(struct request *r, const struct field *f, const struct parameter *p)
 {
     if (!p->has) {
-        if (f->flags & REQUIRED) refuse_field(r, f, "缺失", "is missing");
+        bool handshake = r->entry->channel && !r->frame;       /* what a frame must have, a handshake need not */
+        if ((f->flags & REQUIRED) && !handshake) refuse_field(r, f, "缺失", "is missing");
         return r->reply;
     }
     if (f->kind == FIELD_INT) {

@@ -67,7 +67,7 @@ struct request {
     struct pairs pairs;
     struct upload_state *upload;
     struct principal principal;
-    bool rate_checked, rate_refused;
+    bool rate_checked, rate_refused, replayed;
     struct span request_id;
     struct span idempotency_key;
     unsigned char parameters_hash[32];

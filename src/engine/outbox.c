@@ -42,6 +42,7 @@ bool idempotency_find(struct request *r, struct txn *t)
         return true;
     }
     atomic_fetch_add(&r->engine->idempotent_hits, 1);
+    r->replayed = true;
     r->reply = reply_new(r, (int)row_int(row, 1));
     buf_add_span(&r->reply->body, row_text(row, 2));
     reply_header(r->reply, "Idempotent-Replayed", SPAN("true"));

@@ -40,7 +40,7 @@ void request_begin_run(struct request *r)
     r->outage = 0;
     r->effects = NULL;
     r->effects_end = &r->effects;
-    r->wrote_later = false;
+    r->wrote_later = r->replayed = false;
     r->random.counter = 0;
     r->principal = (struct principal){ 0 };
     arena_rewind(r->arena, r->mark);
@@ -141,10 +141,11 @@ struct span request_body(const struct request *r) { return r->exchange ? exchang
 
 static const struct parameter *find_parameter(const struct request *r, const char *name)
 {
+    static const struct parameter none;                    /* refused before it was decoded: nothing is there */
     const struct command *c = r->entry->command ? r->entry->command : r->entry->frames;
     const struct shape *takes = c && c->takes ? c->takes : r->entry->channel ? r->entry->channel->takes : NULL;
     for (size_t i = 0; takes && i < takes->n; i++)
-        if (strcmp(takes->fields[i].name, name) == 0) return &r->parameters[i];
+        if (strcmp(takes->fields[i].name, name) == 0) return r->parameters ? &r->parameters[i] : &none;
     return NULL;
 }
 

@@ -164,6 +164,7 @@ void sockets_release(struct request *r)
     if (socket) {
         struct socket_state *state = socket_user(socket);
         if (r->outage || !r->reply || r->reply->status >= 400) send_error(r, socket);
+        else if (r->replayed) socket_send_text(socket, buf_span(&r->reply->body));     /* the broadcast was long ago: tell the sender that it is stored */
         if (state->in_flight) state->in_flight--;
         if (state->paused && state->in_flight < LIMIT_WS_INFLIGHT / 2) {
             state->paused = false;

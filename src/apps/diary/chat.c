@@ -153,6 +153,7 @@ struct reply *say_apply(const struct request *r, void *carry, struct txn *t)
     jout_begin_object(&reply->json);
     jout_put_z(&reply->json, "status", "success");
     jout_put_int_text(&reply->json, "id", seq);
+    if (request_has(r, "client_id")) jout_put(&reply->json, "client_id", request_text(r, "client_id"));
     jout_end_object(&reply->json);
     return reply;
 }

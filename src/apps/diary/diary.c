@@ -61,7 +61,7 @@ static const struct command commands[] = {
     { .name = "diary.get_pair", .about = "The room of my match", .http = "GET /matching/get_pair_action/?", .takes = &user_only, .gives = "{data:{pair_id:s}}", .needs = NEEDS_USER, .flags = COMMAND_PRIVATE, READS(get_pair) },
     { .name = "diary.history", .about = "What was said in a room, oldest first", .http = "GET /matching/get_history_action/?", .takes = &history,
       .gives = "{data:{messages:[{publish_date:s, content:s, openId:s, id:s}]}}", .needs = NEEDS_PAIR, .flags = COMMAND_PRIVATE, READS(get_history) },
-    { .name = "diary.send", .about = "Say something in a room over HTTP", .http = "POST /matching/send_message_via_http/?", .takes = &message, .gives = "{status:s, id:s}", .needs = NEEDS_USER,
+    { .name = "diary.send", .about = "Say something in a room over HTTP", .http = "POST /matching/send_message_via_http/?", .takes = &message, .gives = "{status:s, id:s, client_id?:s}", .needs = NEEDS_USER,
       STAGED(say_prepare, say_apply) },
     { .name = "diary.say", .about = "Say something in a room: {\"openid\",\"message\"}", .channel = "diary.chat", .takes = &message, .gives = "{message:s, openId:s, publish_date:s, id:s, client_id?:s}",
       .needs = NEEDS_USER, STAGED(say_prepare, say_apply) },
