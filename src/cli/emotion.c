@@ -198,7 +198,11 @@ static bool open_list(const struct options *o, struct emotion_list **list, char 
     return emotion_list_compile(words, o->words ? o->words : "the built-in lists", *list, err);
 }
 
-static void print(const struct buf *b) { fwrite(b->p, 1, b->n, stdout); }
+static void print(const struct buf *b)
+{
+    if (b->n)
+        fwrite(b->p, 1, b->n, stdout);
+}
 
 /* ---- label ---- */
 

@@ -112,9 +112,15 @@ bool emotion_corpus_add(struct emotion_corpus *c, const char *path, struct buf *
     char *bytes = emotion_file_read(path, &n, err);
     if (!bytes)
         return false;
-    c->source[c->sources].bytes = bytes;
-    c->source[c->sources].path = strdup(path);
+    char *copy = base_alloc(strlen(path) + 1);
+    if (!copy) {
+        free(bytes);
+        buf_printf(err, "%s: out of memory", path);
+        return false;
+    }
     int source = c->sources++;
+    c->source[source].path = memcpy(copy, path, strlen(path) + 1);
+    c->source[source].bytes = bytes;
     struct span rest = span_from(bytes, n);
     for (uint32_t line_number = 1; rest.n; line_number++) {
         int nl = span_find(rest, '\n');

@@ -180,11 +180,21 @@ size_t emotion_tokenise(const struct emotion_words *words, struct span text, siz
     return seen;
 }
 
+/* without blanks and line ends around it */
+static struct span trim(struct span s)
+{
+    while (s.n && memchr(" \t\r\n", s.p[0], 4))
+        s = span_cut(s, 1);
+    while (s.n && memchr(" \t\r\n", s.p[s.n - 1], 4))
+        s.n--;
+    return s;
+}
+
 void emotion_tokens_of(const struct emotion_words *words, struct span title, struct span content, struct emotion_tokens *t)
 {
     t->n = 0;
-    title = span_trim(title);
-    content = span_trim(content);
+    title = trim(title);
+    content = trim(content);
     size_t seen = 0;
     /* a title that the content repeats says nothing twice */
     if (title.n && !span_begins(content, title)) {

@@ -73,7 +73,8 @@ int main(int argc, char **argv)
     }
     if (good && c.n)
         emotion_measure_print(&m, &report);
-    fwrite(report.p, 1, report.n, stdout);
+    if (report.n)
+        fwrite(report.p, 1, report.n, stdout);
     if (!good)
         fprintf(stderr, "emotion-train: %.*s\n", SPAN_ARGS(buf_span(&err)));
     free(bytes);

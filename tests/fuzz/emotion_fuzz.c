@@ -1,0 +1,39 @@
+/* Any bytes as title and content: the probabilities sum to one, the code is their first maximum, and neither word lists nor models made of
+ * garbage are believed. The first byte chooses: a text, a word list, a model. */
+#include "emotion/words.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void try_text(struct span s)
+{
+    struct emotion e;
+    unsigned sum = 0;
+    int tab = span_find(s, '\t');
+    emotion_score(emotion_model_builtin(), tab < 0 ? span_from(NULL, 0) : span_from(s.p, (size_t)tab), tab < 0 ? s : span_cut(s, (size_t)tab + 1), &e);
+    for (int k = 0; k < EMOTION_CODES; k++) {
+        sum += e.p[k];
+        must(k < e.code ? e.p[k] < e.p[e.code] : e.p[k] <= e.p[e.code]);
+    }
+    must(sum == EMOTION_WHOLE);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    if (n == 0) return 0;
+    struct span rest = span_from(data + 1, n - 1);
+    struct buf err;
+    buf_init(&err, 1 << 16);
+    if (data[0] == 'W') {
+        struct emotion_list *list = base_alloc(sizeof *list);
+        if (list) must(emotion_list_compile(rest, "fuzz", list, &err) == (err.n == 0));
+        free(list);
+    } else if (data[0] == 'M') {
+        struct emotion_model *m = emotion_model_load(rest, &err);
+        must((m == NULL) == (err.n > 0));
+        emotion_model_free(&m);
+    } else {
+        try_text(rest);
+    }
+    buf_done(&err);
+    return 0;
+}
