@@ -189,6 +189,7 @@ struct request *queue_take(struct queue *, size_t max, bool wait);      /* a lis
 void queue_close(struct queue *);
 
 /* writer.c, worker.c, outbox.c, uploads.c, sockets.c, metrics.c, files.c */
+void must_be_writer(void);                        /* at the top of what only the writer may do */
 bool writer_start(struct engine *, struct buf *err);
 void writer_join(struct engine *);
 bool workers_start(struct engine *, struct buf *err);

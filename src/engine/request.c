@@ -76,7 +76,8 @@ struct reply *request_admit(struct request *r, struct snap *s)
     if (refusal) return refusal;
     if (!r->rate_checked) {                                /* once a request, however often its handler runs */
         r->rate_checked = true;
-        r->rate_refused = !rate_take(r->engine, r->principal.name, r->engine->principal_rate, clock_mono_ms());
+        bool free_of_it = r->principal.id == 0 || (r->engine->demo && r->exchange && exchange_is_loopback(r->exchange));
+        r->rate_refused = !free_of_it && !rate_take(r->engine, r->principal.name, r->engine->principal_rate, clock_mono_ms());
     }
     return r->rate_refused ? refuse(r, 429, "请求过于频繁，请稍后再试", "too many requests, try again later") : NULL;
 }
@@ -187,6 +188,7 @@ struct rows snap_all_of(struct snap *s, const struct query *q, const struct valu
 
 int64_t txn_do_of(struct txn *t, const struct query *q, const struct value *args, size_t n)
 {
+    must_be_writer();
     return store_change(t->view.conn, q, args, n);
 }
 
@@ -194,6 +196,7 @@ int64_t txn_do_of(struct txn *t, const struct query *q, const struct value *args
 
 static struct effect *effect_add(struct txn *t, struct effect model)
 {
+    must_be_writer();
     struct request *r = t->request;
     struct effect *f = arena_take(r->arena, sizeof *f);
     *f = model;

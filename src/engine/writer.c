@@ -12,7 +12,10 @@
 #include "engine/engine_in.h"
 #include "base/log.h"
 
+enum { WAL_FRAMES = 2000 };                            /* 8 MB of log: then it is moved into the database */
+
 static _Thread_local bool is_writer;
+void must_be_writer(void) { must(is_writer); }
 
 /* ---- one job ---- */
 
@@ -270,7 +273,7 @@ static void *writer_main(void *arg)
 {
     struct engine *e = arg;
     is_writer = true;
-    unsigned since_checkpoint = 0;
+    int checkpointed = 0;                              /* frames that were in the log then: a reader may hold the log long */
     struct request *list;
     while ((list = queue_take(&e->writer, LIMIT_WRITER_BATCH, true))) {
         if (atomic_load(&e->broken)) {
@@ -284,10 +287,12 @@ static void *writer_main(void *arg)
         atomic_fetch_add(&e->batches, 1);
         atomic_fetch_add(&e->batch_jobs, jobs);
         run_batch(e, list);
-        /* about every 1,000 pages of WAL; between batches, so that a checkpoint never meets a transaction of ours */
-        if ((since_checkpoint += jobs + 4) > 400) {
+        /* between batches, so that a checkpoint never meets a transaction of ours */
+        int frames = store_wal_frames(e->writer_conn);
+        if (frames < checkpointed) checkpointed = 0;   /* the log began anew */
+        if (frames - checkpointed > WAL_FRAMES) {
             care(e);
-            since_checkpoint = 0;
+            checkpointed = frames;
         }
     }
     if (!atomic_load(&e->broken)) care(e);

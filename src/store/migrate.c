@@ -48,7 +48,8 @@ static bool check_not_newer(sqlite3 *db, const struct store_options *o, struct b
     sqlite3_stmt *stmt = NULL;
     bool good = sqlite3_prepare_v2(db, "SELECT app, max(number) FROM weir_migration GROUP BY app", -1, &stmt, NULL) == SQLITE_OK;
     if (!good) buf_printf(err, "cannot read the migrations: %s", sqlite3_errmsg(db));
-    while (good && sqlite3_step(stmt) == SQLITE_ROW) {
+    int rc = SQLITE_DONE;
+    while (good && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         const char *app = (const char *)sqlite3_column_text(stmt, 0);
         int64_t has = sqlite3_column_int64(stmt, 1);
         int64_t knows = 0;
@@ -59,6 +60,10 @@ static bool check_not_newer(sqlite3 *db, const struct store_options *o, struct b
                        app ? app : "?", (long long)has, (long long)knows);
             good = false;
         }
+    }
+    if (good && rc != SQLITE_DONE) {
+        buf_printf(err, "cannot read the migrations: %s", sqlite3_errmsg(db));
+        good = false;
     }
     sqlite3_finalize(stmt);
     return good;
@@ -87,14 +92,18 @@ static bool apply(sqlite3 *db, const struct migration *list, int64_t has, int64_
 
 bool store_migrate(struct store *s, sqlite3 *db, const struct store_options *o, struct buf *err)
 {
-    bool existed = number(db, "SELECT count(*) FROM sqlite_master WHERE name = 'weir_migration'", NULL) > 0;
-    if (!existed && number(db, "SELECT count(*) FROM sqlite_master", NULL) > 0) {
-        buf_printf(err, "%s is a database, but not one of Weir's: choose another data directory", s->path);
+    int64_t existed = number(db, "SELECT count(*) FROM sqlite_master WHERE name = 'weir_migration'", NULL);
+    if (existed < 0) {                                  /* not knowing must not pass for "new": it would cost the snapshot */
+        buf_printf(err, "cannot read the database %s: %s", s->path, sqlite3_errmsg(db));
         return false;
     }
-    if (!run(db, "CREATE TABLE IF NOT EXISTS weir_migration (app TEXT NOT NULL, number BIGINT NOT NULL, applied_ms BIGINT NOT NULL, PRIMARY KEY (app, number))", "migration table", err) ||
-        !check_not_newer(db, o, err))
+    if (!existed && o->check_only) {
+        buf_printf(err, "the database %s is empty: start the server once", s->path);
         return false;
+    }
+    if (!existed && !run(db, "CREATE TABLE IF NOT EXISTS weir_migration (app TEXT NOT NULL, number BIGINT NOT NULL, applied_ms BIGINT NOT NULL, PRIMARY KEY (app, number))", "migration table", err))
+        return false;
+    if (!check_not_newer(db, o, err)) return false;
     bool copied = false;
     for (size_t i = 0; i < o->migration_lists; i++) {
         const struct migration *list = o->migrations[i];

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdint.h>
+#include <unistd.h>
 
 const char *store_fault_text(enum store_fault f)
 {
@@ -80,7 +81,20 @@ static int over_deadline(void *conn)
     return c->deadline_mono_ms && clock_mono_ms() >= c->deadline_mono_ms;
 }
 
-sqlite3 *sqlite_open(const char *path, bool read_only, struct buf *err)
+static bool yes(sqlite3 *db, const char *sql, int *rc)
+{
+    sqlite3_stmt *stmt = NULL;
+    *rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    bool out = false;
+    if (*rc == SQLITE_OK && (*rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        out = sqlite3_column_int64(stmt, 0) != 0;
+        *rc = SQLITE_OK;
+    }
+    sqlite3_finalize(stmt);
+    return out;
+}
+
+sqlite3 *sqlite_open(const char *path, int how, struct buf *err)
 {
     static bool configured;
     if (!configured) {                                  /* store_open runs before there are threads */
@@ -89,16 +103,30 @@ sqlite3 *sqlite_open(const char *path, bool read_only, struct buf *err)
         store_faults_install();
     }
     sqlite3 *db = NULL;
-    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | (how & OPEN_CREATES ? SQLITE_OPEN_CREATE : 0);
+    int rc = sqlite3_open_v2(path, &db, flags, NULL);
     static const char common[] = "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;";
     if (rc == SQLITE_OK) {
         sqlite3_busy_timeout(db, 5000);
         rc = sqlite3_exec(db, common, NULL, NULL, NULL);
     }
+    /* asked before the mode is changed: nothing is written into a file that is not ours */
+    if (rc == SQLITE_OK &&
+        yes(db, "SELECT count(*) > 0 AND sum(name = 'weir_migration') = 0 FROM sqlite_master", &rc)) {
+        buf_printf(err, "%s is a database, but not one of Weir's: choose another data directory", path);
+        sqlite3_close(db);
+        return NULL;
+    }
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;", NULL, NULL, NULL);
+    /* the pragma does not fail where there can be no WAL (an empty path or ":memory:" is a database that vanishes): it keeps another mode */
+    if (rc == SQLITE_OK && !yes(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &rc) && rc == SQLITE_OK) {
+        buf_printf(err, "cannot keep a write-ahead log for the database '%s': give the path of a file on a local disk", path);
+        sqlite3_close(db);
+        return NULL;
+    }
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, read_only ? "PRAGMA query_only=ON; PRAGMA cache_size=-8192;" : "PRAGMA cache_size=-32768;", NULL, NULL, NULL);
+        rc = sqlite3_exec(db, how & OPEN_READS ? "PRAGMA query_only=ON; PRAGMA cache_size=-8192;" : "PRAGMA cache_size=-32768;", NULL, NULL, NULL);
     if (rc == SQLITE_OK) {
         sqlite3_wal_autocheckpoint(db, 0);              /* the writer does it between batches */
         sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -135,7 +163,7 @@ struct store *store_open(const struct store_options *options, struct buf *err)
         goto fail;
     }
     s->path = path;
-    db = sqlite_open(path, false, err);
+    db = sqlite_open(path, options->check_only ? 0 : OPEN_CREATES, err);
     if (!db || !store_migrate(s, db, options, err)) goto fail;
     sqlite3_close(db);
     return s;
@@ -154,62 +182,45 @@ void store_close(struct store **s)
     *s = NULL;
 }
 
-struct store_conn *store_connect(struct store *s, bool read_only, struct buf *err)
+static int note_wal(void *conn, sqlite3 *db, const char *name, int frames)
 {
-    struct store_conn *c = base_alloc(sizeof *c);
-    if (!c) {
-        buf_add_z(err, "out of memory");
-        return NULL;
-    }
-    memset(c, 0, sizeof *c);
-    c->store = s;
-    c->read_only = read_only;
-    c->db = sqlite_open(s->path, read_only, err);
-    if (!c->db) {
-        free(c);
-        return NULL;
-    }
-    /* a view never waits for anybody; the writer waits only for other processes' sub-commands */
-    sqlite3_progress_handler(c->db, 2000, over_deadline, c);
-    return c;
+    (void)db;
+    (void)name;
+    ((struct store_conn *)conn)->wal_frames = frames;
+    return SQLITE_OK;
 }
 
-void store_disconnect(struct store_conn **c)
-{
-    if (!*c) return;
-    for (size_t i = 0; i < SLOTS; i++) sqlite3_finalize((*c)->slots[i].stmt);
-    sqlite3_close((*c)->db);
-    free(*c);
-    *c = NULL;
-}
+int store_wal_frames(const struct store_conn *c) { return c->wal_frames; }
 
 /* ---- statements ---- */
 
-static struct prepared *prepare(struct store_conn *c, const struct query *q)
+static int prepare(struct store_conn *c, const struct query *q, struct prepared **out)
 {
     size_t at = (size_t)(((uintptr_t)q >> 4) * 0x9e3779b97f4a7c15u >> 40) & (SLOTS - 1);
     while (c->slots[at].query && c->slots[at].query != q) at = (at + 1) & (SLOTS - 1);
-    struct prepared *p = &c->slots[at];
-    if (p->query) return p;
+    struct prepared *p = *out = &c->slots[at];
+    if (p->query) return SQLITE_OK;
     must(c->prepared_count < SLOTS / 2);                /* queries are static: their number is known */
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v3(c->db, q->sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
     if (rc != SQLITE_OK) {
         note_fault(c, rc, q->name);
         snprintf(c->error, sizeof c->error, "%s: %s", q->name, sqlite3_errmsg(c->db));
-        return NULL;
+        return rc;
     }
     p->query = q;
     p->stmt = stmt;
     p->parameters = 0;
+    int named = 0;
     for (int i = 1; i <= MAX_PARAMETERS; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "$%d", i);
         p->index[i] = sqlite3_bind_parameter_index(stmt, name);
-        if (p->index[i]) p->parameters = i;
+        if (p->index[i]) p->parameters = i, named++;
     }
+    must(named == sqlite3_bind_parameter_count(stmt));  /* a "?", ":name" or $21 would silently be NULL */
     c->prepared_count++;
-    return p;
+    return SQLITE_OK;
 }
 
 static int bind_all(const struct prepared *p, const struct value *args, size_t n)
@@ -235,8 +246,8 @@ static struct prepared *start(struct store_conn *c, const struct query *q, const
 {
     must(c->in_view || c->in_transaction);
     if (c->fault != STORE_OK) return NULL;
-    struct prepared *p = prepare(c, q);
-    if (!p) return NULL;
+    struct prepared *p;
+    if (prepare(c, q, &p) != SQLITE_OK) return NULL;
     int rc = fault_here(FAULT_STEP) ? SQLITE_IOERR : bind_all(p, args, n);
     if (rc == SQLITE_OK) return p;
     note_fault(c, rc, q->name);
@@ -245,8 +256,9 @@ static struct prepared *start(struct store_conn *c, const struct query *q, const
 
 static void finish(struct store_conn *c, struct prepared *p, int rc)
 {
-    sqlite3_reset(p->stmt);
-    if (rc != SQLITE_DONE && rc != SQLITE_ROW) note_fault(c, rc, p->query->name);
+    int late = sqlite3_reset(p->stmt);                  /* also tells what went wrong while a column was read: then the row in hand is not the row in the database */
+    if (rc == SQLITE_DONE || rc == SQLITE_ROW) rc = late;
+    note_fault(c, rc, p->query->name);
 }
 
 static bool copy_row(struct arena *a, sqlite3_stmt *stmt, size_t columns, struct row *out)
@@ -312,7 +324,7 @@ int64_t store_change(struct store_conn *c, const struct query *q, const struct v
 
 void store_interrupt_at(struct store_conn *c, int64_t deadline_mono_ms) { c->deadline_mono_ms = deadline_mono_ms; }
 
-/* ---- views and transactions ---- */
+/* ---- connections ---- */
 
 static const struct query begin_view = { "store.begin_view", "BEGIN", 0 };
 static const struct query end_view = { "store.end_view", "COMMIT", 0 };
@@ -323,11 +335,53 @@ static const struct query savepoint = { "store.savepoint", "SAVEPOINT job", 0 };
 static const struct query release = { "store.release", "RELEASE job", 0 };
 static const struct query rollback_to = { "store.rollback_to", "ROLLBACK TO job", 0 };
 
+struct store_conn *store_connect(struct store *s, bool read_only, struct buf *err)
+{
+    struct store_conn *c = base_alloc(sizeof *c);
+    if (!c) {
+        buf_add_z(err, "out of memory");
+        return NULL;
+    }
+    memset(c, 0, sizeof *c);
+    c->store = s;
+    c->read_only = read_only;
+    c->db = sqlite_open(s->path, read_only ? OPEN_READS : 0, err);
+    /* what begins and ends transactions is ready from the start: a commit or a roll-back that could not be prepared for want of memory would be one more way to fail */
+    static const struct query *const controls[] = { &begin_view, &end_view, &begin_write, &commit_write, &rollback_all, &savepoint, &release, &rollback_to };
+    bool good = c->db != NULL;
+    for (size_t i = 0; good && i < LENGTH(controls); i++) {
+        struct prepared *p;
+        if (prepare(c, controls[i], &p) == SQLITE_OK) continue;
+        buf_printf(err, "cannot open the database %s: %s", s->path, c->error);
+        good = false;
+    }
+    if (!good) {
+        store_disconnect(&c);
+        return NULL;
+    }
+    /* a view never waits for anybody; the writer waits only for other processes' sub-commands */
+    sqlite3_progress_handler(c->db, 2000, over_deadline, c);
+    if (!read_only) sqlite3_wal_hook(c->db, note_wal, c);
+    return c;
+}
+
+void store_disconnect(struct store_conn **c)
+{
+    if (!*c) return;
+    for (size_t i = 0; i < SLOTS; i++) sqlite3_finalize((*c)->slots[i].stmt);
+    sqlite3_close((*c)->db);
+    free(*c);
+    *c = NULL;
+}
+
+/* ---- views and transactions ---- */
+
 static int control(struct store_conn *c, const struct query *q)
 {
-    struct prepared *p = prepare(c, q);
-    if (!p) return SQLITE_ERROR;
-    int rc = sqlite3_step(p->stmt);
+    struct prepared *p;
+    int rc = prepare(c, q, &p);
+    if (rc != SQLITE_OK) return rc;
+    rc = sqlite3_step(p->stmt);
     sqlite3_reset(p->stmt);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -434,18 +488,23 @@ enum store_fault store_checkpoint(struct store_conn *c, struct store_checkpointe
 
 bool sqlite_copy_to(sqlite3 *db, const char *to_path, struct buf *err)
 {
+    if (access(to_path, F_OK) == 0) {
+        buf_printf(err, "cannot write the snapshot %s: there is a file of that name", to_path);
+        return false;
+    }
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(db, "VACUUM INTO ?1", -1, &stmt, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_bind_text(stmt, 1, to_path, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK) rc = sqlite3_step(stmt);
     if (rc != SQLITE_DONE) buf_printf(err, "cannot write the snapshot %s: %s", to_path, sqlite3_errmsg(db));
     sqlite3_finalize(stmt);
+    if (rc != SQLITE_DONE) unlink(to_path);             /* half a copy helps nobody, and on a full disk it is in the way */
     return rc == SQLITE_DONE;
 }
 
 enum store_fault store_snapshot(struct store *s, const char *to_path, struct buf *err)
 {
-    sqlite3 *db = sqlite_open(s->path, false, err);
+    sqlite3 *db = sqlite_open(s->path, 0, err);
     if (!db) return STORE_OUTAGE;
     bool good = sqlite_copy_to(db, to_path, err);
     sqlite3_close(db);
@@ -463,7 +522,9 @@ bool store_query_scans(struct store_conn *c, const struct query *q, struct buf *
     }
     while (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
         const char *detail = (const char *)sqlite3_column_text(stmt, 3);
-        if (!detail || strncmp(detail, "SCAN ", 5) != 0 || strstr(detail, "USING") || strstr(detail, "CONSTANT") || detail[5] == '(') continue;
+        /* "SEARCH … USING AUTOMATIC … INDEX" builds an index for this one run: a scan that looks like none */
+        bool automatic = detail && strstr(detail, "USING AUTOMATIC");
+        if (!detail || (!automatic && (strncmp(detail, "SCAN ", 5) != 0 || strstr(detail, "USING") || strstr(detail, "CONSTANT") || detail[5] == '('))) continue;
         buf_printf(out, "%s: %s\n", q->name, detail);
         scans = true;
     }

@@ -89,6 +89,7 @@ const char *store_error_text(const struct store_conn *);            /* for the l
 void store_interrupt_at(struct store_conn *, int64_t deadline_mono_ms);   /* 0 = never; statements beyond it are interrupted */
 
 /* ---- care ---- */
+int store_wal_frames(const struct store_conn *);                    /* in the log after this connection's last commit: when to checkpoint */
 struct store_checkpointed { int64_t log_frames, moved_frames; };
 enum store_fault store_checkpoint(struct store_conn *, struct store_checkpointed *out);   /* between batches only; passive, truncating when all is moved */
 enum store_fault store_snapshot(struct store *, const char *to_path, struct buf *err);    /* a consistent copy beside a running server; any thread */

@@ -16,12 +16,14 @@ struct store_conn {
     bool read_only, in_view, in_transaction;
     enum store_fault fault;                  /* sticky until the view or the job ends */
     int64_t deadline_mono_ms;
+    int wal_frames;                          /* in the log after the last commit of this connection */
     char error[256];
     size_t prepared_count;
     struct prepared slots[SLOTS];
 };
 
-sqlite3 *sqlite_open(const char *path, bool read_only, struct buf *err);
+enum { OPEN_READS = 1 /* nothing may be written through it */, OPEN_CREATES = 2 /* the file, if there is none */ };
+sqlite3 *sqlite_open(const char *path, int how, struct buf *err);      /* refuses, untouched, a database that is not Weir's */
 bool store_migrate(struct store *, sqlite3 *, const struct store_options *, struct buf *err);
 bool sqlite_copy_to(sqlite3 *, const char *to_path, struct buf *err);
 void store_faults_install(void);             /* test builds: the VFS whose Nth write or sync fails */
