@@ -163,13 +163,14 @@ struct reply *diary_admit(const struct request *r, struct snap *s, unsigned need
     enum access access = diary(r)->access;
     if (access == ACCESS_OPEN) return admit_open(r, s, needs, out);
     int64_t owner = 0, generation = -1, by_token = 0;
-    bool named = false;
+    bool named = false, unproved = false;
     static const char *const proofs[][2] = { { "openId", "handle" }, { "diaryId", "diary" }, { "pair_id", "pair" } };
     for (size_t i = 0; i < LENGTH(proofs); i++) {
         int64_t g = 0;
         if (!request_takes(r, proofs[i][0]) || !request_has(r, proofs[i][0])) continue;
         int64_t proved = owner_of(r, proofs[i][0], proofs[i][1], &g);
         bool room_name = i == 2 && !proved;                        /* a named room is no credential and no lie */
+        unproved = unproved || room_name;
         if (room_name) continue;
         named = true;
         if (!proved || (owner && (owner != proved || generation != g))) return diary_not_found(r);
@@ -182,7 +183,7 @@ struct reply *diary_admit(const struct request *r, struct snap *s, unsigned need
         if (!by_token) return not_logged_in(r);
         if (named && owner != by_token) return diary_not_found(r);
     } else if (access == ACCESS_SESSION || !named) {
-        return not_logged_in(r);
+        return access == ACCESS_HANDLE && unproved ? diary_not_found(r) : not_logged_in(r);
     }
     const struct user *u = user_by_id(s, by_token ? by_token : owner);
     if (!u || (generation >= 0 && u->generation != generation)) return by_token && !named ? not_logged_in(r) : diary_not_found(r);

@@ -452,6 +452,19 @@ static void stopped_while_held(void **state)
 
 /* ---- long answers ---- */
 
+/* Waits until the server sends no more. */
+static uint64_t sent_when_stuck(void)
+{
+    struct server_stats st;
+    uint64_t before = 0;
+    for (int quiet = 0; quiet < 30; wait_turn(&quiet)) {
+        server_stats(served.server, &st);
+        if (st.bytes_out != before) quiet = 0;
+        before = st.bytes_out;
+    }
+    return before;
+}
+
 static void streaming_to_a_slow_reader(void **state)
 {
     (void)state;
@@ -461,13 +474,7 @@ static void streaming_to_a_slow_reader(void **state)
     setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     enum { N = 2000000 };
     peer_say_z(&p, "GET /count/2000000 HTTP/1.1\r\nHost: localhost\r\n\r\n" HELLO);
-    struct server_stats st;
-    uint64_t before = 0;
-    for (int quiet = 0; quiet < 30; wait_turn(&quiet)) {                   /* until it is stuck */
-        server_stats(served.server, &st);
-        if (st.bytes_out != before) quiet = 0;
-        before = st.bytes_out;
-    }
+    uint64_t before = sent_when_stuck();
     assert_true(before < 12 * 1024 * 1024);                                /* of 15 MB: the rest was not even made */
     struct answer a = peer_answer(&p, false);
     assert_true(a.status == 200 && a.chunked);
@@ -478,8 +485,7 @@ static void streaming_to_a_slow_reader(void **state)
     assert_true(atomic_load(&served.drained) > 0);
     expect(&p, 200, "hello");
     peer_say_z(&p, "GET /count/50000000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    int drained = atomic_load(&served.drained);
-    while (atomic_load(&served.drained) == drained) assert_true(peer_fill(&p));
+    sent_when_stuck();
     peer_cut(&p);
     UNTIL(atomic_load(&served.lost) == 1);                                 /* told, and ended */
     unserve();

@@ -1,5 +1,7 @@
 /* wechat/ and net/fetch against the sandbox over real sockets: what each fault of the network and of WeChat becomes, and how often the token is asked for. */
 #include <arpa/inet.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -410,6 +412,62 @@ static void fetch_bounds_the_answer_and_follows_nobody(void **state)
     arena_free(&tiny);
 }
 
+/* A TLS server with a certificate that nobody vouches for; it notes whether a client was content with it. */
+struct tls_server { int fd; bool accepted; };
+
+static SSL_CTX *self_signed(void)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    X509_gmtime_adj(X509_getm_notBefore(cert), -1000);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 100000);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)"127.0.0.1", -1, -1, 0);
+    X509_set_issuer_name(cert, X509_get_subject_name(cert));
+    X509_set_pubkey(cert, key);
+    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+    assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return ctx;
+}
+
+static void *serve_tls_once(void *arg)
+{
+    struct tls_server *t = arg;
+    SSL_CTX *ctx = self_signed();
+    int fd = accept4(t->fd, NULL, NULL, SOCK_CLOEXEC);
+    SSL *ssl = SSL_new(ctx);
+    SSL_set_fd(ssl, fd);
+    char request[1];
+    t->accepted = SSL_accept(ssl) == 1 && SSL_read(ssl, request, 1) == 1;      /* a client may finish the handshake and then hang up: it must not send */
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(fd);
+    return NULL;
+}
+
+static void fetch_trusts_no_unknown_certificate(void **state)
+{
+    (void)state;
+    struct tls_server t = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof in;
+    pthread_t thread;
+    assert_int_equal(bind(t.fd, (struct sockaddr *)&in, n), 0);
+    assert_int_equal(listen(t.fd, 1), 0);
+    assert_int_equal(getsockname(t.fd, (struct sockaddr *)&in, &n), 0);
+    assert_int_equal(pthread_create(&thread, NULL, serve_tls_once, &t), 0);
+    struct fetch_reply r;
+    fetch(arena, &(struct fetch_request){ .url = arena_printf(arena, "https://127.0.0.1:%d/", ntohs(in.sin_port)), .timeout_ms = LONG_MS }, &r);
+    pthread_join(thread, NULL);
+    close(t.fd);
+    assert_int_equal(r.fault, FETCH_UNREACHABLE);
+    assert_false(r.sent);
+    assert_false(t.accepted);
+}
+
 /* ---- polls and stopping ---- */
 
 struct poll { size_t items; int64_t took_ms; struct arena *a; };
@@ -463,7 +521,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(login_tells_who_it_is), T(refusals_keep_wechats_code), T(outages_are_no_refusals), T(busy_is_tried_once_more), T(nobody_there_is_an_outage), T(texts_of_any_length_are_checked),
         T(a_message_is_sent_once_or_it_is_uncertain), T(the_token_is_fetched_when_needed_only), T(a_failed_refresh_goes_on_with_the_old_token), T(a_dead_token_is_replaced_and_the_call_repeated),
-        T(many_threads_fetch_one_token), T(fetch_refuses_what_is_not_plain_http), T(fetch_bounds_the_answer_and_follows_nobody), T(a_poll_wakes_with_the_message), T(stopping_answers_who_waits),
+        T(many_threads_fetch_one_token), T(fetch_refuses_what_is_not_plain_http), T(fetch_bounds_the_answer_and_follows_nobody), T(fetch_trusts_no_unknown_certificate), T(a_poll_wakes_with_the_message), T(stopping_answers_who_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
