@@ -4,6 +4,7 @@
  * computes lives in src/emotion; here are options, files and sentences for people. Results go to standard output, everything
  * else to standard error. Exit codes: 0 done, 1 a file or the corpus is wrong, 2 the command line is wrong. */
 #include "cli/cli.h"
+#include "emotion/lexicon.h"
 #include "emotion/lint.h"
 #include "emotion/recipe.h"
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 static const char HELP[] =
-    "usage: weir emotion label [--model FILE]\n"
+    "usage: weir emotion label [--model FILE | --lexicon FILE]\n"
     "       weir emotion eval [--model FILE] FILE...\n"
     "       weir emotion train --out FILE [options] FILE...\n"
     "       weir emotion cross [options] FILE...\n"
@@ -20,12 +21,14 @@ static const char HELP[] =
     "Tells the feeling of short Chinese texts: 0 静 1 乐 2 好 3 怒 4 哀 5 惧 6 恶 7 惊.\n"
     "`weir emotion COMMAND --help` tells more about one of them.\n";
 static const char HELP_LABEL[] =
-    "usage: weir emotion label [--model FILE] < TEXTS\n"
+    "usage: weir emotion label [--model FILE | --lexicon FILE [--dictionary FILE]] < TEXTS\n"
     "\n"
     "Reads one text a line, `title<TAB>content` or just `content`, and writes one line for each:\n"
     "`code<TAB>p0<TAB>p1 ... <TAB>p7`, the probabilities of the eight codes with four digits, summing to 1.\n"
     "\n"
-    "  --model FILE   a model made by `weir emotion train` (default: the one that was built in)\n";
+    "  --model FILE        a model made by `weir emotion train` (default: the one that was built in)\n"
+    "  --lexicon FILE      the original's method: lines of word, category, strength, or DUTIR's CSV; strengths, not probabilities\n"
+    "  --dictionary FILE   words with frequencies for cutting texts (default: that of python3-jieba, if it is installed)\n";
 static const char HELP_EVAL[] =
     "usage: weir emotion eval [--model FILE] FILE...\n"
     "\n"
@@ -63,7 +66,7 @@ static const char HELP_CHECK[] =
 enum { LINE_MAX_BYTES = 96 << 10 };          /* 10,000 characters of title and content, four bytes each, and some blanks */
 
 struct options {
-    const char *command, *model, *out, *words, *target;
+    const char *command, *model, *lexicon, *dictionary, *out, *words, *target;
     struct emotion_train_options train;
     bool dev_tenth, by_tenth;
     char **files;
@@ -113,6 +116,10 @@ static int take_value(struct options *o, const char *name, const char *value)
     int64_t n = 0;
     if (serves && strcmp(name, "--model") == 0)
         o->model = value;
+    else if (strcmp(o->command, "label") == 0 && strcmp(name, "--lexicon") == 0)
+        o->lexicon = value;
+    else if (strcmp(o->command, "label") == 0 && strcmp(name, "--dictionary") == 0)
+        o->dictionary = value;
     else if (strcmp(o->command, "train") == 0 && strcmp(name, "--out") == 0)
         o->out = value;
     else if (trains && strcmp(name, "--words") == 0)
@@ -206,13 +213,26 @@ static void print(const struct buf *b)
 
 /* ---- label ---- */
 
-static void label_line(const struct emotion_model *m, struct span line)
+/* what answers: the model, or a lexicon if there is one */
+struct labeller { const struct emotion_model *model; const struct emotion_lexicon *lexicon; };
+
+static void label_line(const struct labeller *l, struct span line)
 {
-    struct emotion e;
     int tab = span_find(line, '\t');
     if (line.n && line.p[line.n - 1] == '\r')
         line.n--;
-    emotion_score(m, tab < 0 ? span_from(NULL, 0) : span_from(line.p, (size_t)tab), tab < 0 ? line : span_cut(line, (size_t)tab + 1), &e);
+    struct span title = span_from(line.p, tab < 0 ? 0 : (size_t)tab), content = tab < 0 ? line : span_cut(line, (size_t)tab + 1);
+    if (l->lexicon) {
+        struct emotion_strengths s;
+        emotion_lexicon_score(l->lexicon, title, content, &s);
+        printf("%d", s.code);
+        for (int k = 0; k < EMOTION_CODES; k++)
+            printf("\t%d", s.strength[k]);
+        putchar('\n');
+        return;
+    }
+    struct emotion e;
+    emotion_score(l->model, title, content, &e);
     printf("%d", e.code);
     for (int k = 0; k < EMOTION_CODES; k++)
         printf("\t%d.%04d", e.p[k] / EMOTION_WHOLE, e.p[k] % EMOTION_WHOLE);
@@ -221,7 +241,7 @@ static void label_line(const struct emotion_model *m, struct span line)
 
 /* Reads what is there and answers it at once, so that a program at the other end of two pipes can wait for each line; a line
  * beyond all limits is cut, never refused. */
-static int label(const struct emotion_model *m)
+static int label(const struct labeller *l)
 {
     static char in[64 << 10];
     struct buf line;
@@ -233,7 +253,7 @@ static int label(const struct emotion_model *m)
             continue;
         if (got <= 0) {
             if (open)
-                label_line(m, buf_span(&line));
+                label_line(l, buf_span(&line));
             buf_done(&line);
             if (got == 0 && fflush(stdout) == 0)
                 return 0;
@@ -248,7 +268,7 @@ static int label(const struct emotion_model *m)
             buf_add(&line, piece.p, piece.n < room ? piece.n : room);
             open = nl < 0;
             if (nl >= 0) {
-                label_line(m, buf_span(&line));
+                label_line(l, buf_span(&line));
                 line.n = 0;
             }
         }
@@ -371,6 +391,7 @@ static int run_reading(const struct options *o)
     struct buf err, out;
     struct emotion_corpus c;
     struct emotion_model *own = NULL;
+    struct emotion_lexicon *lexicon = NULL;
     const struct emotion_model *m = NULL;
     int code = 1, found = 0;
     buf_init(&err, 1 << 16);
@@ -378,12 +399,16 @@ static int run_reading(const struct options *o)
     emotion_corpus_init(&c);
     bool checks = strcmp(o->command, "check") == 0, labels = strcmp(o->command, "label") == 0;
     bool good = checks || (m = open_model(o, &own, &err)) != NULL;
+    if (good && o->lexicon) {
+        const char *dictionary = o->dictionary ? o->dictionary : access(EMOTION_DICTIONARY, R_OK) == 0 ? EMOTION_DICTIONARY : NULL;
+        good = (lexicon = emotion_lexicon_open(o->lexicon, dictionary, &err)) != NULL;
+    }
     if (good && !labels)
         good = open_corpus(o, &c, &err);
     if (!good) {
         code = failed(&err);
     } else if (labels) {
-        code = label(m);
+        code = label(&(struct labeller){ m, lexicon });
     } else if (!checks) {
         eval(m, &c, &out);
         code = 0;
@@ -398,6 +423,7 @@ static int run_reading(const struct options *o)
         fputs("weir emotion: out of memory\n", stderr);
     emotion_corpus_done(&c);
     emotion_model_free(&own);
+    emotion_lexicon_free(&lexicon);
     buf_done(&err);
     buf_done(&out);
     return code;

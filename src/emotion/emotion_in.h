@@ -32,9 +32,6 @@ enum {
     EMOTION_GROUPS = 200,                                            /* groups are numbered from 1; 0 is none */
 };
 
-/* What a group does besides being a feature. */
-enum emotion_role { EMOTION_ROLE_PLAIN, EMOTION_ROLE_NOT, EMOTION_ROLE_BUT, EMOTION_ROLE_VERY, EMOTION_ROLES };
-
 /* Views into the bytes of a model (or of a trainer's buffer): arrays behind one another, in this order. Singles and openers
  * are small enough for the first cache and turn away most places of a text before the large table is asked. */
 struct emotion_words {
@@ -43,9 +40,8 @@ struct emotion_words {
     const uint8_t *openers;      /* u8[OPENERS] */
     const uint8_t *keys;         /* u32[SLOTS]: hash of a word's tokens, or of its first two, three, …; 0 is an empty slot */
     const uint8_t *groups;       /* u8[SLOTS]; 0: only the beginning of words */
-    const uint8_t *roles;        /* u8[256]: a group's role */
 };
-enum { EMOTION_WORDS_BYTES = EMOTION_FOLD_COUNT * 2 + EMOTION_SINGLES + EMOTION_OPENERS + EMOTION_SLOTS * 5 + 256 };
+enum { EMOTION_WORDS_BYTES = EMOTION_FOLD_COUNT * 2 + EMOTION_SINGLES + EMOTION_OPENERS + EMOTION_SLOTS * 5 };
 
 struct emotion_words emotion_words_view(const uint8_t bytes[EMOTION_WORDS_BYTES]);
 

@@ -1,9 +1,8 @@
 /* emotion/words.c: compiles words.txt into the tables that a model carries.
  *
- * The format is for people: `# remark`; `@name [codes] [role]` opens a group, codes being digits joined by | (or - for none)
- * and role one of not, but, very; every other line holds words with blanks between them. The group `@fold` is different: its
- * words are pairs of characters, traditional then simplified. A word in two groups is an error: it would be chance which
- * one counts. */
+ * The format is for people: `# remark`; `@name codes` opens a group, codes being digits joined by | (or - for none); every
+ * other line holds words with blanks between them. The group `@fold` is different: its words are pairs of characters,
+ * traditional then simplified. A word in two groups is an error: it would be chance which one counts. */
 #include "emotion/words.h"
 
 struct emotion_words emotion_words_view(const uint8_t bytes[EMOTION_WORDS_BYTES])
@@ -14,7 +13,6 @@ struct emotion_words emotion_words_view(const uint8_t bytes[EMOTION_WORDS_BYTES]
     w.openers = w.singles + EMOTION_SINGLES;
     w.keys = w.openers + EMOTION_OPENERS;
     w.groups = w.keys + 4 * EMOTION_SLOTS;
-    w.roles = w.groups + EMOTION_SLOTS;
     return w;
 }
 
@@ -54,26 +52,19 @@ static bool add_group(struct emotion_list *list, struct place *at, struct span l
     if (list->groups == EMOTION_GROUPS)
         return complain(at, "too many groups", line);
     struct emotion_group g = { .name = next_word(&line) };
-    struct span codes = next_word(&line), role = next_word(&line);
+    struct span codes = next_word(&line);
     for (size_t i = 0; i < codes.n; i++) {
         if (codes.p[i] >= '0' && codes.p[i] < '0' + EMOTION_CODES)
             g.codes |= 1u << (codes.p[i] - '0');
         else if (codes.p[i] != '|' && codes.p[i] != '-')
             return complain(at, "codes are digits 0 to 7 joined by |, or -", codes);
     }
-    if (span_is_z(role, "not"))
-        g.role = EMOTION_ROLE_NOT;
-    else if (span_is_z(role, "but"))
-        g.role = EMOTION_ROLE_BUT;
-    else if (span_is_z(role, "very"))
-        g.role = EMOTION_ROLE_VERY;
-    else if (role.n)
-        return complain(at, "a role is not, but or very", role);
+    if (span_trim(line).n)
+        return complain(at, "nothing may follow the codes; words go on the next line", span_trim(line));
     for (int i = 1; i <= list->groups; i++)
         if (span_is(list->group[i].name, g.name))
             return complain(at, "this group exists already", g.name);
     list->group[++list->groups] = g;
-    list->bytes[emotion_words_view(list->bytes).roles - list->bytes + list->groups] = (uint8_t)g.role;
     return true;
 }
 

@@ -9,7 +9,7 @@
 
 enum { EMOTION_ENTRIES = 12000 };
 
-struct emotion_group { struct span name; enum emotion_role role; unsigned codes; /* bit mask of the codes it speaks for */ };
+struct emotion_group { struct span name; unsigned codes; /* bit mask of the codes it speaks for */ };
 
 struct emotion_list {
     uint8_t bytes[EMOTION_WORDS_BYTES];

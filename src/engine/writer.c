@@ -249,8 +249,7 @@ static struct request *drop_expired(struct engine *e, struct request *list)
     struct request **at = &list, *expired = NULL, **end = &expired;
     while (*at) {
         struct request *r = *at;
-        bool lost = r->exchange && exchange_lost(r->exchange) && now >= r->deadline_mono_ms;
-        if (r->job || (now < r->deadline_mono_ms && !lost)) { at = &r->next; continue; }
+        if (r->job || now < r->deadline_mono_ms) { at = &r->next; continue; }
         *at = r->next;
         r->next = NULL;
         *end = r;

@@ -220,7 +220,7 @@ struct socket {
     bool drain : 1;                     /* close with 1001 as soon as nothing is under way */
     struct ws_reader reader;
 };
-struct socket_slot { struct socket *socket; uint64_t generation; uint32_t next_free; };
+struct socket_slot { union { struct socket *socket; uintptr_t next_free; }; uint64_t generation; };   /* generation 0: free */
 
 size_t socket_eat(struct conn *, char *p, size_t n);
 bool socket_hungry(const struct socket *);
@@ -270,7 +270,7 @@ struct loop {
     struct ws_inflater *inflater;
 
     struct socket_slot *slots;
-    uint32_t slot_n, slot_free;         /* slot_free: first free + 1 */
+    uint32_t slot_n, slot_free;         /* slot_free and next_free: index + 1, 0 is the end */
     uint64_t generation;
 
     bool accepting, draining;

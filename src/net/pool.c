@@ -18,7 +18,7 @@ struct slab { struct slab *next, **link; char bytes[] __attribute__((aligned(16)
 
 void pool_init(struct pool *p, size_t size)
 {
-    *p = (struct pool){ .size = (size + 15) & ~(size_t)15 };
+    *p = (struct pool){ .size = (size + 7) & ~(size_t)7 };
 }
 
 static struct slab *slab_new(struct pool *p, size_t bytes)

@@ -38,7 +38,7 @@ static bool slot_take(struct loop *l, struct socket *s)
     }
     s->slot = l->slot_free - 1;
     struct socket_slot *slot = &l->slots[s->slot];
-    l->slot_free = slot->next_free;
+    l->slot_free = (uint32_t)slot->next_free;
     s->generation = ++l->generation;
     slot->generation = s->generation;
     slot->socket = s;
@@ -48,7 +48,7 @@ static bool slot_take(struct loop *l, struct socket *s)
 static void slot_give(struct loop *l, const struct socket *s)
 {
     struct socket_slot *slot = &l->slots[s->slot];
-    slot->socket = NULL;
+    slot->generation = 0;
     slot->next_free = l->slot_free;
     l->slot_free = s->slot + 1;
 }
@@ -60,9 +60,8 @@ struct socket_ref socket_ref(const struct socket *s)
 
 struct socket *loop_socket(struct loop *l, struct socket_ref ref)
 {
-    if (ref.loop != (uint32_t)l->index || ref.slot >= l->slot_n || l->slots[ref.slot].generation != ref.generation) return NULL;
-    struct socket *s = l->slots[ref.slot].socket;
-    return s && !s->closing ? s : NULL;
+    bool known = ref.loop == (uint32_t)l->index && ref.slot < l->slot_n && ref.generation && l->slots[ref.slot].generation == ref.generation;
+    return known && !l->slots[ref.slot].socket->closing ? l->slots[ref.slot].socket : NULL;
 }
 
 void socket_set_user(struct socket *s, void *user) { s->user = user; }

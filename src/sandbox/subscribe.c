@@ -20,6 +20,7 @@ static bool is_name(uint32_t c) { return is_han(c) || is_letter(c) || is_symbol(
 
 static bool all(struct span s, bool (*kind)(uint32_t))
 {
+    if (s.n == 0) return true;
     for (const char *p = s.p; p < s.p + s.n;) if (!kind(utf8_next(&p, s.p + s.n))) return false;
     return true;
 }

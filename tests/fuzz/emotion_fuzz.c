@@ -1,6 +1,10 @@
 /* Any bytes as title and content: the probabilities sum to one, the code is their first maximum, and neither word lists nor models made of
- * garbage are believed. The first byte chooses: a text, a word list, a model. */
+ * garbage are believed. The first byte chooses: a text, a word list, a model, a text for the
+ * original's method. */
+#include "emotion/lexicon.h"
 #include "emotion/words.h"
+#include <stdio.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -17,6 +21,24 @@ static void try_text(struct span s)
     must(sum == EMOTION_WHOLE);
 }
 
+/* made once, from a file as its owner would */
+static const struct emotion_lexicon *lexicon(void)
+{
+    static struct emotion_lexicon *l;
+    if (l) return l;
+    struct buf err;
+    buf_init(&err, 1 << 16);
+    char path[] = "/tmp/weir-fuzz-XXXXXX";
+    int fd = mkstemp(path);
+    must(fd >= 0 && dprintf(fd, "开心\t1\t5\n不开心\t4\t7\na+b\t7\t1\n生气\t3\t9\n") > 0);
+    l = emotion_lexicon_open(path, NULL, &err);
+    must(l);
+    close(fd);
+    unlink(path);
+    buf_done(&err);
+    return l;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n == 0) return 0;
@@ -27,6 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         struct emotion_list *list = base_alloc(sizeof *list);
         if (list) must(emotion_list_compile(rest, "fuzz", list, &err) == (err.n == 0));
         free(list);
+    } else if (data[0] == 'L') {
+        struct emotion_strengths s;
+        emotion_lexicon_score(lexicon(), span_from(NULL, 0), rest, &s);
+        for (int k = 0; k < EMOTION_CODES; k++) must(s.strength[k] >= 0 && s.strength[k] <= s.strength[s.code]);
     } else if (data[0] == 'M') {
         struct emotion_model *m = emotion_model_load(rest, &err);
         must((m == NULL) == (err.n > 0));

@@ -13,6 +13,7 @@
 
 #include "cli/cli.h"
 #include "emotion/exact.h"
+#include "emotion/lexicon.h"
 #include "emotion/lint.h"
 #include "emotion/recipe.h"
 
@@ -21,7 +22,7 @@ static char scratch[] = "/tmp/weir-emotion-XXXXXX";
 
 /* ---- helpers ---- */
 
-static const char LIST[] = "# a remark\n@fold\n開开 樂乐\n@joy 1\n开心 快乐 happy [耶] 😀\n@sad 4\n难过 不开心 哭\n@not - not\n不\n";
+static const char LIST[] = "# a remark\n@fold\n開开 樂乐\n@joy 1\n开心 快乐 happy [耶] 😀\n@sad 4\n难过 不开心 哭\n@not -\n不\n";
 
 static struct emotion_list *list_of(const char *text)
 {
@@ -231,7 +232,7 @@ static void lists_say_what_is_wrong(void **state)
     refused("@a 1\n好 坏 好\n", "list:2: this word stands twice in its group: \"好\"");
     refused("好\n", "list:1: a word before the first @group: \"好\"");
     refused("@a 9\n", "list:1: codes are digits 0 to 7 joined by |, or -: \"9\"");
-    refused("@a 1 loud\n", "list:1: a role is not, but or very: \"loud\"");
+    refused("@a 1 loud\n", "list:1: nothing may follow the codes; words go on the next line: \"loud\"");
     refused("@a 1\n@a 2\n", "list:2: this group exists already: \"a\"");
     refused("@fold\n开\n", "list:2: a fold is a traditional and a simplified character: \"开\"");
     refused("@a 1\n一二三四五六七八九\n", "list:2: a word has 1 to 8 tokens: \"一二三四五六七八九\"");
@@ -444,6 +445,87 @@ static void joined_labels(void **state)
     assert_true(emotion_measure_accuracy(&m) > 0.666 && emotion_measure_accuracy(&m) < 0.667);
     assert_true(emotion_measure_f1(&m, 3) == 1.0 && emotion_measure_f1(&m, 5) == -1);
     assert_true(emotion_measure_ece(&m) > 0.333 && emotion_measure_ece(&m) < 0.334);
+}
+
+/* ---- the original's method ---- */
+
+static struct emotion_strengths strengths(const struct emotion_lexicon *l, const char *title, const char *content)
+{
+    struct emotion_strengths s;
+    emotion_lexicon_score(l, span_of(title), span_of(content), &s);
+    assert_int_equal(s.strength[0], 0);
+    return s;
+}
+
+static void a_lexicon_by_the_letter(void **state)
+{
+    (void)state;
+    char path[256], dictionary[256];
+    struct buf err;
+    buf_init(&err, 4096);
+    put_file(path_in(path, "a.tsv"), "word\tcategory\tstrength\n开心\t1\t5\n开心\t6\t3\n高兴\t1\t5\n生气\t6\t5\n我去\t7\t5\n难过\t4\t5\n");
+    struct emotion_lexicon *l = emotion_lexicon_open(path, NULL, &err);
+    assert_non_null(l);
+    assert_int_equal(emotion_lexicon_words(l), 5);
+    struct emotion_strengths s = strengths(l, "题", "今天不开心，开心");           /* the first row decides, negation is not seen */
+    assert_int_equal(s.code, 1);
+    assert_int_equal(s.strength[1], 10);
+    assert_int_equal(strengths(l, "开心", "开心").strength[1], 10);
+    assert_int_equal(strengths(l, "", "开心").strength[1], 10);                    /* the first 100 characters stand for the title */
+    assert_int_equal(strengths(l, "题", "我去了学校").code, 7);
+    assert_int_equal(strengths(l, "题", "难过又开心").code, 1);                    /* a tie: the lowest */
+    assert_int_equal(strengths(l, "题", "非常高兴").code, 1);
+    assert_int_equal(strengths(l, "题", "開心").code, 0);
+    assert_int_equal(strengths(l, "", "").code, 0);
+    assert_int_equal(strengths(l, "题", "\xff开心\xff").code, 1);
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (int i = 0; i < 98; i++) buf_add_z(&b, "天");
+    buf_add_z(&b, "开心开心");
+    for (int i = 0; i < 3000; i++) buf_add_z(&b, "难过");
+    buf_add(&b, "", 1);
+    s = strengths(l, "", b.p);
+    assert_int_equal(s.strength[1], 15);
+    assert_int_equal(s.strength[4], 15000);
+    buf_done(&b);
+    emotion_lexicon_free(&l);
+    emotion_lexicon_free(&l);
+
+    /* with a dictionary: 非常高兴 is one token there, 毫无 and 生气 are likelier than 毫 and 无生气 */
+    put_file(path_in(dictionary, "b.tsv"), "非常 900 d\n高兴 500 a\n非常高兴 700 l\n毫无 300 v\n生气 200 v\n的 90000 uj\n我 80000 r\n去 7000 v\n了 80000 u\n");
+    l = emotion_lexicon_open(path, dictionary, &err);
+    assert_non_null(l);
+    assert_int_equal(strengths(l, "题", "非常高兴").code, 0);
+    assert_int_equal(strengths(l, "题", "高兴").code, 1);
+    assert_int_equal(strengths(l, "题", "我去了").code, 7);
+    assert_int_equal(strengths(l, "题", "毫无生气").code, 6);
+    emotion_lexicon_free(&l);
+
+    put_file(path, "\xef\xbb\xbf词语,词性种类,词义数,词义序号,情感分类,强度,极性,辅助情感分类,强度,极性\r\n"
+                   "脏乱,adj,1,1,NN,7,2,,,\r\n大吃一惊,idiom,1,1,PC,5,0,,,\r\n\"愤怒\",adj,1,1,NA,7,2,,,\r\n想念,verb,1,1,PF,5,1,,,\r\n");
+    l = emotion_lexicon_open(path, NULL, &err);
+    assert_non_null(l);
+    assert_int_equal(strengths(l, "题", "脏乱").code, 6);
+    assert_int_equal(strengths(l, "题", "大吃一惊").strength[7], 5);
+    assert_int_equal(strengths(l, "题", "愤怒").code, 3);
+    assert_int_equal(strengths(l, "题", "想念").code, 4);
+    emotion_lexicon_free(&l);
+
+    struct ran *r = run(SPAN("\n题\t愤怒\n"), "label", "--lexicon", path, "--dictionary", dictionary, NULL);
+    assert_int_equal(r->code, 0);
+    assert_string_equal(r->out, "0\t0\t0\t0\t0\t0\t0\t0\t0\n3\t0\t0\t0\t7\t0\t0\t0\t0\n");
+    put_file(path, "开心\t1\t5\n好\t8\t5\n");
+    assert_null(emotion_lexicon_open(path, NULL, &err));
+    buf_add(&err, "", 1);
+    has(err.p, "a.tsv:2: write word, category 1 to 7, strength");
+    put_file(path, "word,category,strength\n");
+    assert_null(emotion_lexicon_open(path, NULL, &err));
+    put_file(path, "开心\t1\t5\n");
+    put_file(dictionary, "词 多少\n");
+    assert_null(emotion_lexicon_open(path, dictionary, &err));
+    assert_null(emotion_lexicon_open("/nonexistent", NULL, &err));
+    assert_null(emotion_lexicon_open(path, "/nonexistent", &err));
+    buf_done(&err);
 }
 
 /* ---- commands ---- */
@@ -659,7 +741,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(lists_say_what_is_wrong), cmocka_unit_test(golden_features), cmocka_unit_test(the_longest_word_wins),
         cmocka_unit_test(scores_of_any_bytes), cmocka_unit_test(softmax_is_exact), cmocka_unit_test(the_shipped_model_reads),
         cmocka_unit_test(training_repeats_to_the_byte), cmocka_unit_test(damaged_models_are_refused), cmocka_unit_test(joined_labels),
-        cmocka_unit_test(label_answers_each_line), cmocka_unit_test(label_answers_at_once), cmocka_unit_test(train_eval_cross),
+        cmocka_unit_test(a_lexicon_by_the_letter), cmocka_unit_test(label_answers_each_line), cmocka_unit_test(label_answers_at_once), cmocka_unit_test(train_eval_cross),
         cmocka_unit_test(commands_say_what_is_wrong), cmocka_unit_test(check_finds), cmocka_unit_test(the_corpus_is_clean),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
