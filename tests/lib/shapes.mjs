@@ -22,9 +22,27 @@ export function mismatches(schema, value, at = '$') {
   return wrong;
 }
 
+let read;
+const document = () => (read ??= JSON.parse(execFileSync(program, ['openapi', '--debug'], { encoding: 'utf8', maxBuffer: 1 << 26 })));
+
+/** The operation that answers a real path, with or without the slash at its end; undefined if there is none. */
+export function operationOf(method, path) {
+  const asked = (path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path).split('/');
+  const fits = (pattern) => {
+    const parts = pattern.split('/');
+    return parts.length === asked.length && parts.every((part, i) => part === asked[i] || /^\{.*\}$/.test(part));
+  };
+  const { paths } = document();
+  const found = Object.keys(paths).sort((a, b) => a.includes('{') - b.includes('{')).find(fits);
+  return found && paths[found][method === 'HEAD' ? 'get' : method.toLowerCase()];
+}
+
+/** What a frame of a channel looks like to those who hear it. */
+export const frameSchema = (channel, command) => document()['x-channels'][channel].frames[command].gives;
+
 /** The schema of a route's success, by method and path ("GET", "/api/diary/me"). */
 export function shapes() {
-  const api = JSON.parse(execFileSync(program, ['openapi'], { encoding: 'utf8', maxBuffer: 1 << 26 }));
+  const api = document();
   return (method, route) => {
     const operation = api.paths[route]?.[method.toLowerCase()];
     if (!operation) throw new Error(`the table has no ${method} ${route}`);
