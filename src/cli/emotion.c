@@ -42,7 +42,7 @@ static const char HELP_TRAIN[] =
     "\n"
     "Trains a model on labelled texts, `code[|code]<TAB>text` or `code<TAB>title<TAB>content` a line. First it trains without\n"
     "each file in turn (or without one tenth, if there is one file) to choose how sure the model may be and to print what to\n"
-    "expect of it; then on everything. The same files and options give the same bytes on every machine.\n"
+    "expect of it; then on everything. The same files in the same order give the same bytes on every machine.\n"
     "\n"
     "  --out FILE      where the model goes\n"
     "  --dev-tenth     keep the tenth out of the model too, so that it can be judged on it\n"

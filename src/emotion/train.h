@@ -1,6 +1,6 @@
 /* emotion/train.h: labelled texts in, a model out.
  *
- * The same corpus, lists and options give the same bytes on every machine: integers, IEEE additions, multiplications,
+ * The same corpus (files in the same order), lists and options give the same bytes on every machine: integers, IEEE additions, multiplications,
  * divisions and square roots, exact.h for the rest, a fixed generator of random numbers and one thread. */
 #ifndef WEIR_EMOTION_TRAIN_H
 #define WEIR_EMOTION_TRAIN_H
