@@ -96,6 +96,18 @@ static struct reply *set_clock(const struct request *r)
     return reply;
 }
 
+#ifdef WEIR_FAULTS
+static struct reply *arm_fault(const struct request *r)
+{
+    struct reply *reply = reply_api(r);                            /* made before: the answer should not be the first victim */
+    jout_null(&reply->json);
+    reply_api_end(reply);
+    fault_arm(arena_z(request_arena(r), request_text(r, "spec")));
+    return reply;
+}
+static const struct shape fault = SHAPE({ "spec", NULL, FIELD_TEXT, REQUIRED, 0, 100, "alloc:17, fsync:3+, …; empty: none" });
+#endif
+
 static const struct shape now = SHAPE({ "now", NULL, FIELD_INT, REQUIRED, 0, 253402300799000, "UTC milliseconds; 0: the real time again" });
 
 static const struct command commands[] = {
@@ -104,6 +116,9 @@ static const struct command commands[] = {
     { .name = "debug.upload", .about = "What was in a multipart body", .http = "POST /api/debug/upload/?",
       .gives = "{fields:*, files:[{name:s, filename:s, type:s, size:n, sha256:s}]}", .flags = COMMAND_DEBUG | COMMAND_MULTIPART, RELAYS(upload) },
     { .name = "debug.clock", .about = "Move the wall clock", .http = "POST /api/debug/clock/?", .takes = &now, .gives = "{errcode:n, errmsg:s, data:{now:n}}", .flags = COMMAND_DEBUG, RELAYS(set_clock) },
+#ifdef WEIR_FAULTS
+    { .name = "debug.fault", .about = "Test builds: make the Nth allocation, write, fsync or send fail", .http = "POST /api/debug/fault/?", .takes = &fault, .gives = "{errcode:n, errmsg:s, data:z}", .flags = COMMAND_DEBUG, RELAYS(arm_fault) },
+#endif
     { 0 },
 };
 
