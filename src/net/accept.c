@@ -19,7 +19,7 @@
 #include "base/hash.h"
 #include "net/net_in.h"
 
-enum { ACCEPTS_A_TURN = 16, BACK_OFF_MS = 100, BACKLOG = 4096 };
+enum { ACCEPTS_A_TURN = 16, BACK_OFF_MS = 100, BACKLOG = 4096, SLACK = 2 };
 
 /* ---- opening ---- */
 
@@ -211,6 +211,7 @@ void server_conn_closed(struct conn *c)
 {
     struct server *s = c->loop->server;
     address_leave(c);
+    atomic_fetch_sub(&c->loop->load, 1);
     count(&c->loop->counters.closed, 1);
     if (atomic_fetch_sub(&s->open, 1) == 1 && atomic_load(&s->draining)) {
         pthread_mutex_lock(&s->lock);
@@ -244,6 +245,7 @@ static void admit(struct loop *l, int fd, const struct sockaddr *sa)
     else c = conn_new(l, fd, &peer, address_list_has(&s->trusted, &peer));
     if (!c) {
         atomic_fetch_sub(&s->open, 1);
+        atomic_fetch_sub(&l->load, 1);
         count(&l->counters.refused_full, 1);
         return;
     }
@@ -256,6 +258,43 @@ static void admit(struct loop *l, int fd, const struct sockaddr *sa)
     } else if (s->config.tls_cert && !start_tls(c)) {
         conn_break(c, true);
     }
+}
+
+/* epoll wakes the same loop again and again, so who accepts does not keep: a loop that has clearly more than the idlest hands the connection to that one. */
+struct arrival { struct loop_task task; int fd; struct sockaddr_storage sa; };
+
+static void arrive(struct loop *l, struct loop_task *task)
+{
+    struct arrival *a = CONTAINER(task, struct arrival, task);
+    if (l->accepting) {
+        admit(l, a->fd, (struct sockaddr *)&a->sa);
+    } else {
+        close(a->fd);                                                /* drained or stopped meanwhile */
+        atomic_fetch_sub(&l->load, 1);
+    }
+    free(a);
+}
+
+static void distribute(struct loop *l, int fd, const struct sockaddr_storage *sa)
+{
+    struct server *s = l->server;
+    struct loop *idlest = l;
+    int own = atomic_load(&l->load), least = own;
+    for (int i = 0; i < s->loop_n; i++) {
+        int load = atomic_load(&s->loops[i].load);
+        if (load >= least) continue;
+        least = load;
+        idlest = &s->loops[i];
+    }
+    struct arrival *a = own > least + SLACK + least / 8 ? base_alloc(sizeof *a) : NULL;
+    if (!a) {
+        atomic_fetch_add(&l->load, 1);
+        admit(l, fd, (const struct sockaddr *)sa);
+        return;
+    }
+    *a = (struct arrival){ .task = { .run = arrive }, .fd = fd, .sa = *sa };
+    atomic_fetch_add(&idlest->load, 1);
+    loop_post(idlest, &a->task);
 }
 
 /* The process has no descriptor left. */
@@ -278,7 +317,7 @@ void listener_accept(struct loop *l, struct listener *listener)
         socklen_t n = sizeof sa;
         int fd = accept4(listener->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            admit(l, fd, (struct sockaddr *)&sa);
+            distribute(l, fd, &sa);
             continue;
         }
         if (errno == EAGAIN) return;

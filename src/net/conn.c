@@ -461,6 +461,8 @@ static void conn_settle(struct conn *c)
         conn_close(c);
     } else if (c->state == CONN_FLUSH) {
         if (!c->out_first) conn_sent_last(c);
+    } else if (c->state == CONN_HEAD && !c->in_head && !c->in && c->loop->draining) {
+        conn_finish(c, false);                        /* its last answer was promised another request, but a body had to be skipped first */
     } else if (!c->blocked) {
         if (c->state == CONN_HEAD && !c->in_head) conn_deadline(c, c->loop->server->deadlines.idle_ms);
         if (c->state == CONN_RUN) conn_no_deadline(c);

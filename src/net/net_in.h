@@ -274,6 +274,7 @@ struct loop {
     uint64_t generation;
 
     bool accepting, draining;
+    atomic_int load;                    /* connections here or on their way here: other loops look at it when they accept */
     struct loop_timer accept_timer;
 
     int64_t tick, wake_tick;

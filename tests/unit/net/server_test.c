@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -656,6 +657,55 @@ static void one_address_has_its_share(void **state)
     unserve();
 }
 
+/* No descriptor left in the process: the newcomer is closed, not left waiting, and the server goes on when there is room again. */
+static void out_of_descriptors(void **state)
+{
+    (void)state;
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    serve(&plain);
+    struct peer p = peer_dial(served.port);
+    peer_say_z(&p, HELLO);
+    expect(&p, 200, "hello");
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    none = before;
+    none.rlim_cur = (rlim_t)fd + 1;                                        /* the lowest free one was taken just now: there is no hole below */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)served.port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    struct peer refused = { .fd = fd };
+    assert_true(peer_at_end(&refused));
+    peer_say_z(&p, HELLO);
+    expect(&p, 200, "hello");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    peer_hang_up(&refused);
+    struct server_stats st;
+    server_stats(served.server, &st);
+    assert_int_equal(st.refused_full, 1);
+    refused = peer_dial(served.port);
+    peer_say_z(&refused, HELLO);
+    expect(&refused, 200, "hello");
+    peer_hang_up(&refused);
+    peer_hang_up(&p);
+    unserve();
+}
+
+static void loops_share_the_work(void **state)
+{
+    (void)state;
+    serve(&(struct serve_options){ .loops = 3 });
+    static struct peer p[60];
+    for (size_t i = 0; i < LENGTH(p); i++) {
+        p[i] = peer_dial(served.port);
+        peer_say_z(&p[i], HELLO);
+        expect(&p[i], 200, "hello");
+    }
+    for (int i = 0; i < 3; i++) assert_in_range(atomic_load(&server_loop(served.server, i)->load), 12, 28);
+    for (size_t i = 0; i < LENGTH(p); i++) peer_hang_up(&p[i]);
+    for (int i = 0; i < 3; i++) UNTIL(atomic_load(&server_loop(served.server, i)->load) == 0);
+    unserve();
+}
+
 static void listening(void **state)
 {
     (void)state;
@@ -689,7 +739,9 @@ static void draining(void **state)
 {
     (void)state;
     serve(&plain);
-    struct peer idle = peer_dial(served.port), busy = peer_dial(served.port), part = peer_dial(served.port);
+    struct peer idle = peer_dial(served.port), busy = peer_dial(served.port), part = peer_dial(served.port), skip = peer_dial(served.port);
+    peer_say_z(&skip, "POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab");
+    expect(&skip, 404, "early");
     peer_say_z(&idle, HELLO);
     expect(&idle, 200, "hello");
     peer_say_z(&busy, "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -699,6 +751,9 @@ static void draining(void **state)
     server_drain(served.server);
     server_drain(served.server);
     assert_true(peer_at_end(&idle));
+    peer_say_z(&skip, "cde");
+    assert_true(peer_at_end(&skip));                                       /* when its body is skipped, not before */
+    peer_hang_up(&skip);
     assert_false(server_wait_drained(served.server, clock_mono_ms() + 20));
     peer_say_z(&part, "st: localhost\r\n\r\n");
     struct answer a = peer_answer(&part, false);
@@ -898,7 +953,7 @@ int main(void)
         cmocka_unit_test(half_closed_clients_get_their_answers), cmocka_unit_test(pipelining_pushes_back), cmocka_unit_test(stopped_while_held),
         cmocka_unit_test(streaming_to_a_slow_reader), cmocka_unit_test(big_answers_and_aborted_ones), cmocka_unit_test(files),
         cmocka_unit_test(slow_heads_and_bodies), cmocka_unit_test(peers_that_do_not_read_are_cut), cmocka_unit_test(full_servers_say_so),
-        cmocka_unit_test(one_address_has_its_share), cmocka_unit_test(listening), cmocka_unit_test(draining), cmocka_unit_test(posts_keep_their_order),
+        cmocka_unit_test(one_address_has_its_share), cmocka_unit_test(out_of_descriptors), cmocka_unit_test(loops_share_the_work), cmocka_unit_test(listening), cmocka_unit_test(draining), cmocka_unit_test(posts_keep_their_order),
         cmocka_unit_test(timers), cmocka_unit_test(rounds_of_the_wheel), cmocka_unit_test(idle_connections_are_small), cmocka_unit_test(answers_wait_for_nobody),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(failing_sends_and_allocations),
