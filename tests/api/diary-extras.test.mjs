@@ -1,10 +1,10 @@
 // The routes under /api/diary/, over real sockets against the demo's sandbox. Each test has a server of its own, so nobody is matched with somebody of another test. Every success is compared with
-// the shape in the command table.
+// the shape in the command table, and each write is run twice (debug.rehearse).
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { mismatches, shapes } from '../lib/shapes.mjs';
-import { openSocket } from '../lib/websocket.mjs';
 import { startDemo } from '../lib/weir.mjs';
+import { openSocket } from '../lib/ws.mjs';
 
 const HAPPY = '今天和朋友去爬山，一路笑个不停，真的好开心！';
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
@@ -13,8 +13,17 @@ const shape = shapes();
 const reached = new Set();
 const running = [];
 
+/** The code that a socket was closed with; fails if it stays open. */
+async function closeCode(socket) {
+  let timer;
+  const late = new Promise((resolve, reject) => { timer = setTimeout(() => reject(new Error('the socket is still open')), 20_000); });
+  const { code } = await Promise.race([socket.closed, late]);
+  clearTimeout(timer);
+  return code;
+}
+
 async function world(settings = {}) {
-  const weir = await startDemo({ 'diary.access': 'handle', 'diary.rooms': 'lobby, garden', ...settings });
+  const weir = await startDemo({ 'diary.access': 'handle', 'diary.rooms': 'lobby, garden', 'debug.rehearse': 'true', ...settings });
   running.push(weir);
   return {
     weir,
@@ -88,7 +97,7 @@ async function world(settings = {}) {
       const response = await fetch(new URL('/api/debug/clock', weir.url), { method: 'POST', body: new URLSearchParams({ now }) });
       assert.equal(response.status, 200);
     },
-    socket: (who) => openSocket(`${weir.url.replace('http', 'ws')}/ws/chat/${who.room}/?openid=${who.openId}`),
+    socket: (who) => openSocket(Number(new URL(weir.url).port), `/ws/chat/${who.room}/`, { query: { openid: who.openId } }),
   };
 }
 
@@ -176,7 +185,7 @@ test('sessions: a list, ending one, ending all, revoking what was sealed', async
   const socket = await w.socket(a);
   const partner = await w.socket(b);
   assert.deepEqual(await w.ok('POST', 'logout', second, { id: first.id }), { ended: 1 });
-  assert.equal(await socket.closed(), 1008, 'live sockets are sent away');
+  assert.equal(await closeCode(socket), 1008, 'live sockets are sent away');
   assert.equal(await w.status('GET', 'me', { token: a.token }), 401);
   assert.equal(await w.status('GET', 'me', { token: second.token }), 200);
   assert.equal(await w.status('GET', 'me', { token: other.token }), 200);
@@ -190,7 +199,7 @@ test('sessions: a list, ending one, ending all, revoking what was sealed', async
   assert.equal(await w.status('POST', 'logout_all', { openId: a.openId }, { handles: 'perhaps' }), 400);
   const again = await w.socket(a);
   assert.deepEqual(await w.ok('POST', 'logout_all', { openId: a.openId }, { handles: true }), { ended: 0, handles: true });
-  assert.equal(await again.closed(), 1008);
+  assert.equal(await closeCode(again), 1008);
   assert.equal(await w.status('GET', 'me', { openId: a.openId }), 404, 'revoked');
   assert.equal((await w.get('get_history_action', { pair_id: a.room })).status, 404, 'and so is the pair id');
   const anew = await w.user('ann');
@@ -201,7 +210,7 @@ test('sessions: a list, ending one, ending all, revoking what was sealed', async
   anew.room = mine.pair_id;
   await w.say(anew, 'still there');
   assert.equal(JSON.parse(await partner.next()).message, 'still there', "the partner's socket was left alone");
-  partner.close();
+  partner.destroy();
 });
 
 test('a block dissolves the match, keeps both apart in both directions, and can be taken back', async () => {
@@ -219,7 +228,7 @@ test('a block dissolves the match, keeps both apart in both directions, and can 
   const { blocked, depaired } = await w.ok('POST', 'block', a);
   assert.equal(blocked.openId, alias);
   assert.equal(depaired, true);
-  for (const socket of sockets) assert.equal(await socket.closed(), 1008);
+  for (const socket of sockets) assert.equal(await closeCode(socket), 1008);
   assert.equal((await w.ok('GET', 'me', b)).paired, false);
   assert.deepEqual((await w.ok('GET', 'block', a)).blocks, [blocked]);
   assert.deepEqual((await w.ok('GET', 'blocks', a)).blocks, [blocked]);
@@ -404,6 +413,19 @@ test('the export has everything of mine, however long, and nothing of others but
   assert.deepEqual([his.images, his.blocks, his.read_marks], [[], [], []]);
 });
 
+test('the longest texts, all of them escaped, fit into search and export', async () => {
+  const w = await world();
+  const a = await w.user('ann');
+  const long = `${'\u0001'.repeat(9_999)}q`;
+  for (let i = 0; i < 60; i++) await w.write(a, long, long);
+  const { diaries } = await w.ok('GET', 'export', a);
+  assert.equal(diaries.length, 60);
+  assert.ok(diaries.every((d) => d.content === long && d.title === long));
+  const found = await w.ok('GET', 'search', a, { q: 'Q', limit: 60 });
+  assert.equal(found.diaries.length, 60);
+  assert.equal(found.diaries[59].excerpt, `…${long.slice(-31)}`);
+});
+
 test('a deleted account leaves the chat to its partner and nothing else', async () => {
   const w = await world();
   const [a, b] = await w.pair('ann', 'ben');
@@ -413,7 +435,7 @@ test('a deleted account leaves the chat to its partner and nothing else', async 
   const sockets = [await w.socket(a), await w.socket(b)];
   for (const params of [{}, { confirm: 'no' }, { confirm: '' }]) assert.equal(await w.status('DELETE', 'account', a, params), 400);
   assert.deepEqual(await w.ok('DELETE', 'account', a, { confirm: 'yes' }), { deleted: true, diaries: 1, images: 1 });
-  for (const socket of sockets) assert.equal(await socket.closed(), 1008);
+  for (const socket of sockets) assert.equal(await closeCode(socket), 1008);
   assert.equal(await w.status('GET', 'me', { openId: a.openId }), 404);
   assert.equal(await w.status('GET', 'me', { token: a.token }), 401);
   assert.equal((await fetch(image.photourl)).status, 404);
