@@ -42,7 +42,7 @@ static void standard_headers(struct request *r, struct buf *h, const char *type)
     if (r->engine->cors.n) {
         struct span origin = http_header_get(head, SPAN("Origin"));
         buf_add_z(h, "Vary: Origin\r\n");
-        if (origin.n && (span_is(r->engine->cors, SPAN("*")) || http_list_has(r->engine->cors, origin))) {
+        if (origin.n && origin_listed(r->engine->cors, origin)) {
             buf_add_z(h, "Access-Control-Allow-Origin: ");
             buf_add_span(h, origin);
             buf_add_z(h, "\r\nAccess-Control-Expose-Headers: X-Request-Id, Retry-After\r\n");

@@ -217,6 +217,7 @@ void sockets_errand_begins(struct request *);
 void sockets_frame_queued(struct request *);                  /* worker: an errand is over; back to the loop */
 void sockets_release(struct request *);
 bool origin_allowed(const struct engine *, const struct http_head *);
+bool origin_listed(struct span list, struct span origin);
 
 void metrics_count(struct loop_state *, const struct entry *, int status, uint64_t ns);
 void metrics_write(struct engine *, struct buf *out);

@@ -43,6 +43,7 @@ const struct setting engine_settings[] = {
     { "debug", "routes", "false", "serve /api/debug/: echo, upload, clock; never in the open", .kind = SETTING_BOOL },
     { "debug", "rehearse", "false", "run every writing handler twice, the first time rolled back, and compare", .kind = SETTING_BOOL },
     { "emotion", "method", "linear", "how feelings are told: the trained model or the word list", .choices = "linear|lexicon" },
+    { "emotion", "lexicon", "", "the word list for method = lexicon: a file of word, category, strength; or DUTIR's CSV", .kind = SETTING_PATH },
     { 0 },
 };
 

@@ -16,13 +16,26 @@ struct socket_state {
     char text[];                                   /* decoded path, raw query */
 };
 
+/* Is it one of the setting's, which stand between spaces or commas? "*" is any. */
+bool origin_listed(struct span list, struct span origin)
+{
+    if (span_is(list, SPAN("*"))) return true;
+    while (list.n) {
+        size_t n = 0;
+        while (n < list.n && list.p[n] != ' ' && list.p[n] != ',' && list.p[n] != '\t') n++;
+        if (n && span_is_nocase(span_from(list.p, n), origin)) return true;
+        list = span_cut(list, n < list.n ? n + 1 : n);
+    }
+    return false;
+}
+
 bool origin_allowed(const struct engine *e, const struct http_head *head)
 {
     struct span origin = http_header_get(head, SPAN("Origin"));
     if (!origin.n) return true;                    /* not a browser (the mini program's sockets send https://servicewechat.com or none) */
     struct span host = span_begins(origin, SPAN("https://")) ? span_cut(origin, 8) : span_begins(origin, SPAN("http://")) ? span_cut(origin, 7) : origin;
     if (span_is_nocase(host, head->host) || span_is_nocase(host, SPAN("servicewechat.com"))) return true;
-    return e->origins.n && (span_is(e->origins, SPAN("*")) || http_list_has(e->origins, origin));
+    return origin_listed(e->origins, origin);
 }
 
 /* ---- joining ---- */

@@ -78,7 +78,7 @@ struct reply *get_history(const struct request *r, struct snap *s)
     jout_begin_object(&reply->json);
     jout_key(&reply->json, "messages");
     jout_begin_array(&reply->json);
-    if (limited && !h->after) {
+    if (limited && !request_text(r, "since").n) {
         struct rows rows = snap_all(s, &q_newest, V_TEXT(h->room.key), V_INT(0), V_INT(h->left), V_INT(me(r) ? me(r)->id : 0));
         for (size_t i = rows.n; i-- > 0;) put_message(r, &reply->json, &rows.at[i], &h->room);
         jout_end_array(&reply->json);

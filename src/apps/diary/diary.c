@@ -1,6 +1,9 @@
 /* apps/diary/diary.c: the diary app's table: every route, frame and job, what it takes and gives. The contract is the first seed document as spec/seeds.md chapter 1 tells it;
  * what is new lives under /api/diary/ (extras.c). */
 #include "apps/diary/diary_in.h"
+
+#include <unistd.h>
+
 #if __has_include("apps/diary/extras.h")
 #include "apps/diary/extras.h"
 #else
@@ -112,11 +115,14 @@ static bool share(struct span text, int64_t *out)
     return true;
 }
 
+static bool access_ok(const char *path) { return access(path, R_OK) == 0; }
+
 static void diary_stop(void *state)
 {
     struct diary_state *d = state;
     match_index_free(&d->index);
     wechat_mp_free(&d->mp);
+    emotion_lexicon_free(&d->lexicon);
     login_cache_free(&d->logins);
     free(d);
 }
@@ -137,6 +143,18 @@ static void *diary_start(const struct settings *s, struct store_conn *conn, stru
         goto fail;
     }
     if (!d->index || !d->logins) goto fail;
+    if (span_is_z(settings_get(s, "emotion", "method"), "lexicon")) {
+        char path[4096];
+        struct span file = settings_get(s, "emotion", "lexicon");
+        if (!file.n || file.n >= sizeof path) {
+            buf_add_z(err, "emotion.method = lexicon needs emotion.lexicon = FILE (lines of word, category 1-7, strength)");
+            goto fail;
+        }
+        memcpy(path, file.p, file.n);
+        path[file.n] = '\0';
+        d->lexicon = emotion_lexicon_open(path, access_ok(EMOTION_DICTIONARY) ? EMOTION_DICTIONARY : NULL, err);
+        if (!d->lexicon) goto fail;
+    }
     struct wechat_mp_config mp = { settings_get(s, "wechat", "api_url"), settings_get(s, "wechat", "appid"), settings_get(s, "wechat", "secret"), NULL };
     if (mp.appid.n && !(d->mp = wechat_mp_new(&mp, err))) goto fail;
     if (d->check && !d->mp) {

@@ -9,6 +9,7 @@
 #define WEIR_DIARY_IN_H
 #include "apps/diary/match_index.h"
 #include "emotion/emotion.h"
+#include "emotion/lexicon.h"
 #include "engine/app.h"
 #include "wechat/mp.h"
 
@@ -32,6 +33,7 @@ struct user {
 struct diary_state {
     enum access access;
     int64_t salient;                       /* 1/10,000 */
+    struct emotion_lexicon *lexicon;       /* emotion.method = lexicon; NULL: the linear model */
     bool check;                            /* content is checked by WeChat */
     struct span rooms;                     /* comma separated, outside `open` */
     struct match_index *index;             /* the writer's thread only */
@@ -67,6 +69,8 @@ struct room { bool pair; int64_t pair_id; struct span key; int64_t number; };   
 bool room_find(const struct request *, struct snap *, struct span name, struct room *out);
 
 /* matching.c */
+/* By the configured method; with the lexicon p holds its strengths instead of shares. */
+void feel(const struct diary_state *, struct span title, struct span content, struct emotion *out);
 struct match_vector salient_vector(const struct diary_state *, const struct emotion *);
 void matching_enter(const struct request *, struct txn *, int64_t diary_id, int64_t user_id, int64_t created_ms, int code, const struct match_vector *);
 void matching_leave_diary(struct txn *, int64_t diary_id);

@@ -44,7 +44,7 @@ struct draft { struct checked checked; struct emotion emotion; struct match_vect
 static struct draft *draft_new(const struct request *r)
 {
     struct draft *d = arena_zero(request_arena(r), sizeof *d);
-    emotion_score(emotion_model_builtin(), request_text(r, "title"), request_text(r, "content"), &d->emotion);
+    feel(diary(r), request_text(r, "title"), request_text(r, "content"), &d->emotion);
     d->v = salient_vector(diary(r), &d->emotion);
     for (size_t i = 0; i < EMOTION_CODES; i++) {
         d->p[2 * i] = (unsigned char)(d->emotion.p[i] >> 8);

@@ -33,11 +33,23 @@ const struct query *const matching_queries[] = { &q_enter, &q_leave_diary, &q_le
 
 /* ---- vectors ---- */
 
+void feel(const struct diary_state *d, struct span title, struct span content, struct emotion *out)
+{
+    if (!d->lexicon) {
+        emotion_score(emotion_model_builtin(), title, content, out);
+        return;
+    }
+    struct emotion_strengths s;
+    emotion_lexicon_score(d->lexicon, title, content, &s);
+    out->code = s.code;
+    for (size_t i = 0; i < EMOTION_CODES; i++) out->p[i] = (uint16_t)(s.strength[i] < UINT16_MAX ? s.strength[i] : UINT16_MAX);
+}
+
 struct match_vector salient_vector(const struct diary_state *d, const struct emotion *e)
 {
     struct match_vector v = { { 0 } };
     if (e->code == EMOTION_NONE) return match_vector_reduce(&v);
-    for (int i = 1; i < MATCH_AXES; i++) v.at[i] = e->p[i] >= d->salient ? e->p[i] : 0;
+    for (int i = 1; i < MATCH_AXES; i++) v.at[i] = d->lexicon || e->p[i] >= d->salient ? e->p[i] : 0;
     return match_vector_reduce(&v);
 }
 
