@@ -11,9 +11,10 @@ static const struct query q_by_id = { "diary.user_by_id", "SELECT " USER_COLUMNS
 static const struct query q_by_openid = { "diary.user_by_openid", "SELECT " USER_COLUMNS " WHERE u.openid = $1", 0 };
 static const struct query q_session = { "diary.session", "SELECT user_id, used_ms FROM diary_session WHERE token = $1", 0 };
 static const struct query q_session_add = { "diary.session_add", "INSERT INTO diary_session (token, user_id, created_ms, used_ms) VALUES ($1, $2, $3, $3)", 0 };
+static const struct query q_session_used = { "diary.session_used", "UPDATE diary_session SET used_ms = $2 WHERE token = $1 AND used_ms < $2", 0 };
 static const struct query q_session_sweep = { "diary.session_sweep", "DELETE FROM diary_session WHERE user_id = $1 AND used_ms < $2", 0 };
 static const struct query q_pair = { "diary.pair", "SELECT one_id, two_id, ended_ms FROM diary_pair WHERE id = $1", 0 };
-const struct query *const identity_queries[] = { &q_by_id, &q_by_openid, &q_session, &q_session_add, &q_session_sweep, &q_pair, NULL };
+const struct query *const identity_queries[] = { &q_by_id, &q_by_openid, &q_session, &q_session_add, &q_session_used, &q_session_sweep, &q_pair, NULL };
 
 struct diary_state *diary(const struct request *r) { return request_app(r); }
 const struct user *me(const struct request *r) { return request_principal(r)->data; }
@@ -50,7 +51,18 @@ static int64_t user_of_token(const struct request *r, struct snap *s, struct spa
     if (token.n != 43) return 0;
     sha256(token, hash);                                           /* only the hash is stored: a copy of the database opens no session */
     const struct row *row = snap_one(s, &q_session, V_BLOB(span_from(hash, 32)));
-    return row && row_int(row, 1) > request_now(r) - SESSION_MS ? row_int(row, 0) : 0;
+    if (!row || row_int(row, 1) <= request_now(r) - SESSION_MS) return 0;
+    /* its 30 days begin anew; noted once a day, and not by the reader himself */
+    if (row_int(row, 1) < request_now(r) - SESSION_NOTE_MS)
+        request_soon(r, "diary.session_used", arena_printf(request_arena(r), "{\"token\":\"%.*s\"}", SPAN_ARGS(base64url_encode(request_arena(r), span_from(hash, 32)))));
+    return row_int(row, 0);
+}
+
+struct reply *session_used(const struct request *r, struct txn *t)
+{
+    struct span hash;
+    if (base64url_decode(request_arena(r), request_text(r, "token"), &hash) && hash.n == 32) txn_do(t, &q_session_used, V_BLOB(hash), V_INT(request_now(r)));
+    return status_success(r);
 }
 
 struct span session_new(const struct request *r, struct txn *t, int64_t user_id)
@@ -124,14 +136,18 @@ static struct reply *not_logged_in(const struct request *r)
     return reply;
 }
 
+/* In `open` the name is made of the openId: a first call, which makes the user, and its repeat are then the same caller's. */
+static struct span open_name(const struct request *r, struct span openid) { return arena_printf(request_arena(r), "diary:@%.*s", SPAN_ARGS(openid)); }
+
 static void set_principal(const struct request *r, struct principal *out, const struct user *u)
 {
-    *out = (struct principal){ 1, u->id, arena_printf(request_arena(r), "diary:%lld", (long long)u->id), u };
+    bool open = diary(r)->access == ACCESS_OPEN;
+    *out = (struct principal){ 1, u->id, open ? open_name(r, u->openid) : arena_printf(request_arena(r), "diary:%lld", (long long)u->id), u };
 }
 
 static struct reply *admit_open(const struct request *r, struct snap *s, unsigned needs, struct principal *out)
 {
-    *out = (struct principal){ 1, 0, SPAN("diary:0"), NULL };
+    *out = (struct principal){ 1, 0, SPAN(""), NULL };              /* nobody in particular: strangers do not share a rate */
     bool user = needs & (NEEDS_USER | NEEDS_NEW_USER | NEEDS_LOGIN | NEEDS_DEPAIR);
     bool listed = (needs & NEEDS_DIARY) && request_takes(r, "openId") && request_has(r, "openId") && !request_has(r, "diaryId");      /* get_diary's other use */
     if (!user && !listed) return NULL;
@@ -140,7 +156,7 @@ static struct reply *admit_open(const struct request *r, struct snap *s, unsigne
         u = user_by_openid(s, request_text(r, "openId"));
         if (!u && (needs & NEEDS_NEW_USER)) {
             if (!request_text(r, "openId").n) return refuse(r, 400, "openId 不能为空", "openId must not be empty");
-            out->name = arena_printf(request_arena(r), "diary:new:%.*s", SPAN_ARGS(request_text(r, "openId")));
+            out->name = open_name(r, request_text(r, "openId"));
             return NULL;
         }
     } else {
@@ -193,11 +209,24 @@ struct reply *diary_admit(const struct request *r, struct snap *s, unsigned need
 
 /* ---- rooms ---- */
 
+/* to the letter: what is another name is another room */
+bool room_is_listed(const struct diary_state *d, struct span name)
+{
+    struct span left = d->rooms;
+    while (left.n) {
+        int comma = span_find(left, ',');
+        size_t n = comma < 0 ? left.n : (size_t)comma;
+        if (span_is(span_trim((struct span){ left.p, n }), name)) return true;
+        left = span_cut(left, n + 1);
+    }
+    return false;
+}
+
 static bool named_room(const struct request *r, struct span name, struct room *out)
 {
     struct diary_state *d = diary(r);
     if (!name.n || name.n > 800) return false;
-    if (d->access != ACCESS_OPEN && (!me(r) || !http_list_has(d->rooms, name))) return false;
+    if (d->access != ACCESS_OPEN && (!me(r) || !room_is_listed(d, name))) return false;
     *out = (struct room){ .key = arena_printf(request_arena(r), "n:%.*s", SPAN_ARGS(name)), .number = (int64_t)(hash64(name, 0) >> 1) };
     return true;
 }
