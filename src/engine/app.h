@@ -119,6 +119,9 @@ void txn_after(struct txn *, void (*fn)(void *app_state, void *arg), void *arg);
 /* Runs the command named `job` later, at least once, in its own transaction; parameters: a JSON object for its `takes`. */
 void txn_later(struct txn *, const char *job, struct span json, int64_t delay_ms);
 
+/* From a reader: runs that job once, soon, if there is room; without a row, so it may be forgotten in a crash. For notes such as "was in use". */
+void request_soon(const struct request *, const char *job, struct span json);
+
 /* ---- errands ---- */
 
 /* Described in prepare(), done by a worker that holds no transaction; `carry` lives in the request's arena and is what apply() gets. No call: apply() follows at once. */

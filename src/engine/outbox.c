@@ -73,6 +73,7 @@ void outbox_delivered(struct request *r, struct txn *t)
 
 void outbox_put_off(struct request *r, struct txn *t)
 {
+    if (!r->job_id) return;                                 /* request_soon: there is no row */
     int attempts = r->job_attempts + 1;
     int64_t delay = attempts < 12 ? 1000LL << (attempts - 1) : 3600 * 1000LL;
     uint32_t jitter;
@@ -86,51 +87,52 @@ void outbox_put_off(struct request *r, struct txn *t)
 
 /* ---- the thread ---- */
 
-struct taken { int64_t ids[TAKE]; int count; };
-
-static void start_job(struct engine *e, const struct row *row, struct taken *taken)
+static bool start_job(struct engine *e, struct span name, struct span payload, int64_t id, int attempts)
 {
-    const struct entry *entry = table_find_job(e, row_text(row, 1));
+    const struct entry *entry = table_find_job(e, name);
     if (!entry) {
-        log_error("outbox", "no job of that name: %.*s", SPAN_ARGS(row_text(row, 1)));
-        return;
+        log_error("outbox", "no job of that name: %.*s", SPAN_ARGS(name));
+        return false;
     }
     struct arena *a = arena_new(LIMIT_ARENA_BYTES);
     struct request *r = a ? request_new(e, NULL, a, entry) : NULL;
     if (!r) {
         arena_free(&a);
-        return;
+        return false;
     }
     r->own_arena = r->job = true;
-    r->job_id = row_int(row, 0);
-    r->job_attempts = (int)row_int(row, 3);
+    r->job_id = id;
+    r->job_attempts = attempts;
     struct span why;
     size_t n = entry->command->takes ? entry->command->takes->n : 0;
     r->parameters = arena_zero(a, (n + 1) * sizeof *r->parameters);
-    json_t *tree = r->parameters ? json_read(a, row_text(row, 2), &why) : NULL;
+    json_t *tree = r->parameters ? json_read(a, payload, &why) : NULL;
     if (!tree || !json_is_object(tree) || !decode_json_object(r, tree)) r->prepared = refuse(r, 400, "任务参数无法读取", "the job's parameters cannot be read");
     r->mark = arena_mark(a);
     r->work = WORK_JOB;
-    taken->ids[taken->count++] = r->job_id;
     pthread_mutex_lock(&e->outbox.lock);
     e->outbox.in_flight++;
     pthread_mutex_unlock(&e->outbox.lock);
     bool staged = entry->command->verb == VERB_STAGED && !r->prepared;
-    if (queue_push(staged ? &e->work : &e->writer, r)) return;
+    if (queue_push(staged ? &e->work : &e->writer, r)) return true;
     outbox_job_finished(e);
     request_free(r);
+    return false;
 }
+
+void request_soon(const struct request *r, const char *job, struct span json) { start_job(r->engine, span_of(job), json, 0, MAX_ATTEMPTS); }
 
 /* Starts what is due; returns the ms until the next row is. A round is over before the next begins, so no row is ever taken twice at once. */
 static int64_t round_of_jobs(struct engine *e, struct store_conn *reader, struct arena *a)
 {
     int64_t now = clock_now_ms(), next = 3600 * 1000;
-    struct taken taken = { .count = 0 };
+    size_t started = 0;
     if (store_view_begin(reader, 2000) == STORE_OK) {
         struct rows due = store_query(reader, a, &q_due, (struct value[]){ V_INT(now) }, 1, 64);
         struct rows soon = store_query(reader, a, &q_next, NULL, 0, 1);
         store_view_end(reader);
-        for (size_t i = 0; i < due.n && taken.count < TAKE; i++) start_job(e, &due.at[i], &taken);
+        for (size_t i = 0; i < due.n && started < TAKE; i++)
+            started += start_job(e, row_text(&due.at[i], 1), row_text(&due.at[i], 2), row_int(&due.at[i], 0), (int)row_int(&due.at[i], 3));
         if (due.n) next = 0;
         else if (soon.n && !row_null(&soon.at[0], 0)) next = row_int(&soon.at[0], 0) - now;
     } else {

@@ -8,7 +8,7 @@ static const struct query q_seq = { "diary.room_seq", "INSERT INTO diary_room (r
 static const struct query q_say = { "diary.say", "INSERT INTO diary_message (room, seq, user_id, content, created_ms) VALUES ($1, $2, $3, $4, $5)", 0 };
 #define MESSAGE "SELECT m.seq, m.content, m.created_ms, m.user_id, u.openid FROM diary_message m JOIN diary_user u ON u.id = m.user_id WHERE m.room = $1 AND (m.hidden = 0 OR m.user_id = $4)"
 static const struct query q_after = { "diary.history_after", MESSAGE " AND m.seq > $2 ORDER BY m.seq LIMIT $3", 0 };
-static const struct query q_newest = { "diary.history_newest", MESSAGE " AND m.seq > $2 ORDER BY m.seq DESC LIMIT $3", 0 };
+static const struct query q_newest = { "diary.history_newest", "SELECT seq FROM diary_message WHERE room = $1 AND (hidden = 0 OR user_id = $3) ORDER BY seq DESC LIMIT 1 OFFSET $2", 0 };
 static const struct query q_last = { "diary.room_last", "SELECT last_seq FROM diary_room WHERE room = $1", 0 };
 const struct query *const chat_queries[] = { &q_seq, &q_say, &q_after, &q_newest, &q_last, NULL };
 
@@ -28,7 +28,7 @@ static void put_time(const struct request *r, struct jout *out, int64_t ms)
 
 /* ---- history ---- */
 
-enum { PAGE = 200, LIMIT_MOST = 500 };
+enum { PAGE = 50, BACKLOG_MOST = 500, BACKLOG_BYTES = LIMIT_WS_QUEUE_BYTES / 2 };      /* a page of the longest texts fits into an arena */
 struct history { struct room room; int64_t after, left; };
 
 static void put_message(const struct request *r, struct jout *out, const struct row *row, const struct room *room)
@@ -72,27 +72,23 @@ struct reply *get_history(const struct request *r, struct snap *s)
     if (!room_find(r, s, request_text(r, "pair_id"), &h->room)) return diary_not_found(r);
     if (!since_of(r, &h->after)) return refuse(r, 400, "since 必须是消息 id", "since must be the id of a message");
     h->left = limited ? request_int(r, "limit") : INT64_MAX;
+    if (limited && !request_text(r, "since").n) {                  /* the newest: begin behind the one before them */
+        const struct row *first = snap_one(s, &q_newest, V_TEXT(h->room.key), V_INT(h->left - 1), V_INT(me(r) ? me(r)->id : 0));
+        if (first) h->after = row_int(first, 0) - 1;
+    }
     struct reply *reply = reply_new(r, 200);
     jout_begin_object(&reply->json);
     jout_key(&reply->json, "data");
     jout_begin_object(&reply->json);
     jout_key(&reply->json, "messages");
     jout_begin_array(&reply->json);
-    if (limited && !request_text(r, "since").n) {
-        struct rows rows = snap_all(s, &q_newest, V_TEXT(h->room.key), V_INT(0), V_INT(h->left), V_INT(me(r) ? me(r)->id : 0));
-        for (size_t i = rows.n; i-- > 0;) put_message(r, &reply->json, &rows.at[i], &h->room);
-        jout_end_array(&reply->json);
-        jout_end_object(&reply->json);
-        jout_end_object(&reply->json);
-    } else if (more_messages(r, s, reply, h)) {
-        reply_stream(reply, more_messages, h);
-    }
+    if (more_messages(r, s, reply, h)) reply_stream(reply, more_messages, h);
     return reply;
 }
 
 /* ---- saying something ---- */
 
-static struct span frame(const struct request *r, struct span text, struct span openid, int64_t seq, struct span client_id)
+static struct span frame(const struct request *r, struct span text, struct span openid, int64_t ms, int64_t seq, struct span client_id)
 {
     struct buf b;
     struct jout out;
@@ -101,7 +97,7 @@ static struct span frame(const struct request *r, struct span text, struct span 
     jout_begin_object(&out);
     jout_put(&out, "message", text);
     jout_put(&out, "openId", openid);
-    put_time(r, &out, request_now(r));
+    put_time(r, &out, ms);
     jout_put_int_text(&out, "id", seq);
     if (client_id.n) jout_put(&out, "client_id", client_id);
     jout_end_object(&out);
@@ -145,8 +141,8 @@ struct reply *say_apply(const struct request *r, void *carry, struct txn *t)
     if (!row) return status_success(r);                            /* the store is out of order: the engine answers */
     int64_t seq = row_int(row, 0);
     txn_do(t, &q_say, V_TEXT(room.key), V_INT(seq), V_INT(u->id), V_TEXT(text), V_INT(request_now(r)));
-    struct span own = frame(r, text, handle_of(r, u), seq, request_text(r, "client_id"));
-    struct span others = frame(r, text, alias_of(r, u->id, u->openid, room.number), seq, SPAN(""));
+    struct span own = frame(r, text, handle_of(r, u), request_now(r), seq, request_text(r, "client_id"));
+    struct span others = frame(r, text, alias_of(r, u->id, u->openid, room.number), request_now(r), seq, SPAN(""));
     txn_publish(t, &(struct publication){ room.key, seq, u->id, own, others });
     check_again_later(t, &said->checked, "message", seq, room.key);
     struct reply *reply = reply_new(r, 200);
@@ -159,6 +155,27 @@ struct reply *say_apply(const struct request *r, void *carry, struct txn *t)
 }
 
 /* ---- the WebSocket ---- */
+
+/* What was said since, as frames. Whoever is further behind than a socket's queue can hold reads the history first. */
+static struct reply *put_backlog(const struct request *r, struct snap *s, const struct room *room, int64_t since, struct join *out)
+{
+    struct span *frames = arena_take(request_arena(r), BACKLOG_MOST * sizeof *frames);
+    size_t n = 0, bytes = 0;
+    struct rows rows;
+    do {
+        rows = snap_all(s, &q_after, V_TEXT(room->key), V_INT(since), V_INT(PAGE), V_INT(out->who));
+        for (size_t i = 0; i < rows.n; i++) {
+            const struct row *row = &rows.at[i];
+            since = row_int(row, 0);
+            if (n == BACKLOG_MOST || bytes > BACKLOG_BYTES) return refuse(r, 409, "落后太多，请先用 get_history 读取历史消息", "too far behind: read get_history first, then join with its last id");
+            frames[n] = frame(r, row_text(row, 1), sender(r, row_int(row, 3), row_text(row, 4), room), row_int(row, 2), since, SPAN(""));
+            bytes += frames[n++].n;
+        }
+    } while (rows.n == PAGE);
+    out->backlog = frames;
+    out->backlog_count = n;
+    return NULL;
+}
 
 /* At the handshake, and again before the first frame: outside `open` a socket hears nothing until it has proved who it is. */
 struct reply *chat_join(const struct request *r, struct snap *s, struct join *out)
@@ -174,7 +191,7 @@ struct reply *chat_join(const struct request *r, struct snap *s, struct join *ou
     } else {
         struct sealed sealed;
         struct span name = request_text(r, "pair_id");
-        if (!sealed_open(request_sealer(r), "pair", name, &sealed) && !http_list_has(diary(r)->rooms, name)) return diary_not_found(r);
+        if (!sealed_open(request_sealer(r), "pair", name, &sealed) && !room_is_listed(diary(r), name)) return diary_not_found(r);
         if (!named) return NULL;                                   /* accepted, and deaf until the first frame proves who it is */
         struct reply *refusal = diary_admit(r, s, NEEDS_USER | NEEDS_PAIR, &who);
         if (refusal) return refusal;
@@ -188,29 +205,7 @@ struct reply *chat_join(const struct request *r, struct snap *s, struct join *ou
     out->room = room.key;
     out->seen = last ? row_int(last, 0) : 0;
     if (!request_has(r, "since")) return NULL;
-    struct rows rows = snap_all(s, &q_after, V_TEXT(room.key), V_INT(since), V_INT(LIMIT_MOST), V_INT(out->who));
-    if (rows.n == LIMIT_MOST) return refuse(r, 409, "落后太多，请先用 get_history 读取历史消息", "too far behind: read get_history first, then join with its last id");
-    struct span *frames = arena_take(request_arena(r), (rows.n + 1) * sizeof *frames);
-    for (size_t i = 0; i < rows.n; i++) {
-        const struct row *row = &rows.at[i];
-        struct buf b;
-        struct jout j;
-        char time[20];
-        buf_init(&b, LIMIT_REPLY_BYTES);
-        jout_init(&j, &b);
-        zone_format(request_zone(r), row_int(row, 2), time);
-        jout_begin_object(&j);
-        jout_put(&j, "message", row_text(row, 1));
-        jout_put(&j, "openId", sender(r, row_int(row, 3), row_text(row, 4), &room));
-        jout_put(&j, "publish_date", span_from(time, 19));
-        jout_put_int_text(&j, "id", row_int(row, 0));
-        jout_end_object(&j);
-        frames[i] = b.failed ? SPAN("{}") : arena_copy(request_arena(r), buf_span(&b));
-        buf_done(&b);
-    }
-    out->backlog = frames;
-    out->backlog_count = rows.n;
-    return NULL;
+    return put_backlog(r, s, &room, since, out);
 }
 
 struct span chat_error(const struct request *r, int status, struct span message)

@@ -38,6 +38,7 @@ static const struct shape image_name = SHAPE({ "img_name", NULL, FIELD_TEXT, REQ
 static const struct shape image_path = SHAPE({ "name", NULL, FIELD_TEXT, REQUIRED | NOT_EMPTY, 0, 255, NULL });
 static const struct shape history = SHAPE(PAIR_ID, OPENID, SESSION, SINCE, { "limit", NULL, FIELD_INT, 0, 1, 500, "at most so many; alone: the newest" });
 static const struct shape message = SHAPE(PAIR_ID, OPENID, SESSION, { "content", "message", FIELD_TEXT, REQUIRED | NOT_EMPTY, 0, LIMIT_MESSAGE_CHARS, "what is said" }, CLIENT_ID, SINCE);
+static const struct shape session_hash = SHAPE({ "token", NULL, FIELD_TEXT, REQUIRED | SECRET, 0, 100, NULL });
 static const struct shape recheck = SHAPE({ "kind", NULL, FIELD_TEXT, REQUIRED, 0, 20, NULL }, { "id", NULL, FIELD_INT, REQUIRED, 0, 0, NULL }, { "room", NULL, FIELD_TEXT, 0, 0, 1000, NULL });
 
 #define OK "{status:s, ...}"
@@ -75,6 +76,7 @@ static const struct command commands[] = {
     { .name = "diary.image", .about = "An image", .http = "GET /upload/{name}/?", .takes = &image_path, .gives = "*", READS(serve_image) },
     { .name = "diary.thumb", .about = "The small form of an image", .http = "GET /upload/thumb/{name}/?", .takes = &image_path, .gives = "*", READS(serve_thumb) },
     { .name = "diary.recheck", .about = "Look again at a text that WeChat could not check in time", .job = true, .takes = &recheck, .gives = "{status:s}", STAGED(recheck_prepare, recheck_apply) },
+    { .name = "diary.session_used", .about = "Note that a session is in use", .job = true, .takes = &session_hash, .gives = "{status:s}", WRITES(session_used) },
     DIARY_EXTRA_COMMANDS
     { 0 },
 };

@@ -58,6 +58,7 @@ struct span pair_id_out(const struct request *, const struct user *, int64_t pai
 struct diary_state *diary(const struct request *);
 struct span session_new(const struct request *, struct txn *, int64_t user_id);
 struct span token_of(const struct request *);                                    /* the session token that came along; empty without one */
+#define SESSION_NOTE_MS (24 * 3600 * 1000LL)
 #define SESSION_MS (30 * 24 * 3600 * 1000LL)                                     /* a session ends so long after its last use */
 bool diary_id_open(const struct request *, struct span text, int64_t *out);      /* of any text, if it is the caller's */
 int64_t person_in(const struct request *, struct snap *, struct span text);      /* whom an alias (in `open` an openId) means; 0: nobody that the caller has met */
@@ -65,6 +66,7 @@ bool rooms_next(struct span *left, struct span *out);                           
 
 /* a room as a parameter names it */
 struct room { bool pair; int64_t pair_id; struct span key; int64_t number; };    /* key: "p:5", "n:name"; number: what aliases are sealed for */
+bool room_is_listed(const struct diary_state *, struct span name);                /* in diary.rooms */
 /* false: no such room for this caller */
 bool room_find(const struct request *, struct snap *, struct span name, struct room *out);
 
@@ -101,7 +103,7 @@ extern const struct query *const *const diary_queries[];
 extern const struct migration diary_migrations[];
 #define DECLARE_QUERIES(name) extern const struct query *const name[]
 read_fn get_user, get_diary, get_user_diary, get_pair, get_history, show_image, serve_image, serve_thumb;
-write_fn store_user, depair, delete_diary;
+write_fn session_used, store_user, depair, delete_diary;
 prepare_fn login_prepare, write_prepare, edit_prepare, say_prepare, upload_prepare, recheck_prepare;
 apply_fn login_apply, write_apply, edit_apply, say_apply, upload_apply, recheck_apply;
 read_fn api_unread, api_calendar, api_search, api_export, api_me, api_sessions, api_blocks;

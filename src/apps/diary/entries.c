@@ -9,7 +9,7 @@ static const struct query q_get = { "diary.entry_get", "SELECT id, title, conten
 static const struct query q_edit = { "diary.entry_edit",
     "UPDATE diary_entry SET title = $3, content = $4, emotion = $5, p = $6, edited_ms = $7 WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
 static const struct query q_delete = { "diary.entry_delete", "DELETE FROM diary_entry WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
-static const struct query q_page = { "diary.entry_page", "SELECT id, title, content, emotion, created_ms FROM diary_entry WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT 200", 0 };
+static const struct query q_page = { "diary.entry_page", "SELECT id, title, content, emotion, created_ms FROM diary_entry WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT 50", 0 };
 const struct query *const entry_queries[] = { &q_new_user, &q_insert, &q_get, &q_edit, &q_delete, &q_page, NULL };
 
 enum { SHOWN_CHARS = 100 };
@@ -185,7 +185,7 @@ static bool more_diaries(const struct request *r, struct snap *s, struct reply *
         put_diary_row(r, &reply->json, &rows.at[i], me(r), false);
         l->after = row_int(&rows.at[i], 0);
     }
-    if (rows.n == 200) return true;
+    if (rows.n == 50) return true;
     jout_end_array(&reply->json);
     jout_end_object(&reply->json);
     jout_end_object(&reply->json);

@@ -6,7 +6,7 @@
 
 static const struct query q_upsert = { "diary.user_store",
     "INSERT INTO diary_user (openid, nickname, avatar, gender, province, city, country, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-    " ON CONFLICT (openid) DO UPDATE SET nickname = excluded.nickname, avatar = excluded.avatar, gender = excluded.gender, province = excluded.province, city = excluded.city, country = excluded.country", 0 };
+    " ON CONFLICT (openid) DO UPDATE SET nickname = excluded.nickname, avatar = excluded.avatar, gender = excluded.gender, province = excluded.province, city = excluded.city, country = excluded.country WHERE diary_user.banned = 0", 0 };
 static const struct query q_update = { "diary.user_update", "UPDATE diary_user SET nickname = $2, avatar = $3, gender = $4, province = $5, city = $6, country = $7 WHERE id = $1", 0 };
 static const struct query q_login = { "diary.user_login",
     "INSERT INTO diary_user (openid, unionid, created_ms) VALUES ($1, $2, $3) ON CONFLICT (openid) DO UPDATE SET unionid = coalesce(excluded.unionid, diary_user.unionid)", 0 };
