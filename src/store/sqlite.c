@@ -470,6 +470,8 @@ enum store_commit store_commit(struct store_conn *c)
     case STORE_FULL: return STORE_COMMIT_FULL;
     /* After a failed fsync the pages in the kernel may be dropped and a second fsync would lie: nobody knows what is on the disk. */
     case STORE_OUTAGE: case STORE_BROKEN: return STORE_COMMIT_UNCERTAIN;
+    /* The log's index grows behind the fsync: rolled back in this process, and found committed by the next one. */
+    case STORE_MEMORY: return STORE_COMMIT_UNCERTAIN;
     default: return STORE_COMMIT_AGAIN;
     }
 }

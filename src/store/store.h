@@ -74,7 +74,7 @@ enum store_settled { STORE_KEPT, STORE_DROPPED, STORE_BATCH_LOST };
  * (an aborting UPDATE inside a savepoint takes the batch with it: sqlite3_get_autocommit), the jobs before must run again. */
 enum store_settled store_settle(struct store_conn *, bool keep);
 enum store_commit { STORE_COMMITTED, STORE_COMMIT_AGAIN /* rolled back: run the jobs again one by one */, STORE_COMMIT_FULL /* rolled back: no space */,
-                    STORE_COMMIT_UNCERTAIN /* I/O error: the outcome is unknown, nothing may go on with this process */ };
+                    STORE_COMMIT_UNCERTAIN /* I/O error, or no memory in the midst of it: the outcome is unknown, nothing may go on with this process */ };
 enum store_commit store_commit(struct store_conn *);
 void store_rollback(struct store_conn *);                            /* whole transaction; harmless without one */
 bool store_in_transaction(const struct store_conn *);
