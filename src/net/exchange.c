@@ -208,7 +208,10 @@ void exchange_reply_file(struct exchange *ex, int status, struct span headers, i
     if (cut) b->n = before;
     ex->sent_bytes = b->n - before;
     out_close(c, b);
-    if (cut) conn_break(c, true);                          /* the file is shorter than its length, which is told already */
+    if (cut) {                                             /* the file is shorter than its length, which is told already */
+        if (c->loop->batch == c) out_flush_batch(c->loop);
+        conn_break(c, true);
+    }
     if (bodyless || small) {
         close(fd);
     } else {
@@ -280,6 +283,7 @@ void exchange_abort(struct exchange *ex)
     struct conn *c = ex->conn;
     must(!ex->ended);
     if (c) {
+        if (c->loop->batch == c) out_flush_batch(c->loop);     /* answers to earlier requests are whole */
         ex->conn = NULL;
         c->exchange = NULL;
         c->state = CONN_FLUSH;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -240,6 +241,9 @@ void *loop_main(void *arg)
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL);
+    char name[16];
+    snprintf(name, sizeof name, "loop %d", l->index);
+    pthread_setname_np(pthread_self(), name);
     loop_now(l);
     if (config->on_loop_start) config->on_loop_start(l, config->user);
     loop_listen(l);

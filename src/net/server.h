@@ -8,7 +8,13 @@
  * Exchanges. One request and its answer. Head and body are copied into the exchange's arena, so they stay valid until it ends, on whatever thread it is used.
  * After on_request() the handler answers at once or *holds* the exchange and answers later (on the loop's thread); until then the pointer stays valid even if the
  * connection is gone (the answer then goes nowhere). Exactly one of exchange_reply, exchange_reply_file, exchange_begin…exchange_end, exchange_upgrade,
- * exchange_abort ends each one. Requests of one connection are handled one after the other (pipelining keeps its order). */
+ * exchange_abort ends each one. Requests of one connection are handled one after the other (pipelining keeps its order).
+ *
+ * Reentrancy. Nothing below calls back into its caller, whatever it finds out about the connection: callbacks come from the top of the loop, later in the same turn.
+ * There are two exceptions. on_done comes inside the function that ended the exchange (when that was called from a callback of the same exchange: after that
+ * callback has returned, so the arena may be used until then). on_refused comes inside exchange_upgrade, to shape its 400 or 426. So a socket or an
+ * exchange that a callback was given stays valid until the callback returns, also when it is closed there.
+ * Signals: the loops' threads block them all; install handlers (or sigwait) elsewhere. */
 #ifndef WEIR_SERVER_H
 #define WEIR_SERVER_H
 #include "base/base.h"
@@ -34,7 +40,8 @@ struct server_config {
     void (*on_loop_turn)(struct loop *, void *user);       /* after each batch of events: the place to flush what was gathered */
     /* The head is complete. May set exchange_limit_body / exchange_stream_body, or answer at once (a body is then not read and, unless small, the connection closes). */
     void (*on_head)(struct exchange *, void *user);
-    /* Streamed bodies only: the next bytes (already de-chunked), valid during the call. Returning false: the handler is full; exchange_resume_body() goes on (these bytes count as taken). */
+    /* Streamed bodies only: the next bytes (already de-chunked), valid during the call. Returning false: the handler is full; exchange_resume_body() goes on (these bytes count as taken).
+     * Until it has called that, the handler holds the exchange, also when the connection is lost meanwhile (then on_done follows the call). */
     bool (*on_body)(struct exchange *, struct span, void *user);
     void (*on_request)(struct exchange *, void *user);     /* the request is complete */
     void (*on_done)(struct exchange *, void *user);        /* last callback of each exchange that had on_head; the arena is freed after it. status/bytes of the answer are known */
@@ -85,7 +92,7 @@ struct loop *exchange_loop(const struct exchange *);                            
 void exchange_set_user(struct exchange *, void *);
 void *exchange_user(const struct exchange *);
 int exchange_status(const struct exchange *);                                   /* in on_done: what was answered; 0 = nothing (lost before) */
-uint64_t exchange_sent_bytes(const struct exchange *);
+uint64_t exchange_sent_bytes(const struct exchange *);                          /* of the answer with its head, as given to the connection: sent or about to be */
 bool exchange_lost(const struct exchange *);                                    /* the connection is gone: work for nobody */
 
 void exchange_limit_body(struct exchange *, int64_t max_bytes);                 /* in on_head; default LIMIT_BODY_BYTES; beyond: 413 */

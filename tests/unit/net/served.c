@@ -75,7 +75,10 @@ static void count_on(struct exchange *ex)
     while (!exchange_lost(ex) && c->at < c->end) {
         size_t n = 0;
         while (n < sizeof text - 32 && c->at < c->end) n += (size_t)snprintf(text + n, 32, "%lld\n", (long long)c->at++);
-        if (exchange_send(ex, span_from(text, n)) > EXCHANGE_QUEUE_BYTES) return;
+        if (exchange_send(ex, span_from(text, n)) > EXCHANGE_QUEUE_BYTES) {
+            atomic_fetch_add(&served.stuck, 1);
+            return;
+        }
     }
     if (exchange_lost(ex)) atomic_fetch_add(&served.lost, 1);
     exchange_end(ex);

@@ -9,7 +9,7 @@
 struct served {
     struct server *server;
     int port;
-    atomic_int heads, dones, held, lost, drained, messages, opened, closed, paused, last_status, last_close;
+    atomic_int heads, dones, held, lost, stuck, drained, messages, opened, closed, paused, last_status, last_close;
     atomic_long streamed;
     pthread_mutex_t lock;
     struct exchange *held_at[64];

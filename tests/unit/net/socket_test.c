@@ -430,6 +430,37 @@ static void draining_waits_for_what_runs(void **state)
     unserve();
 }
 
+#ifdef WEIR_FAULTS
+static void failing_sends_and_allocations(void **state)
+{
+    (void)state;
+    serve(&plain);
+    static const char talk[] = "GET /ws-deflate HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x01\x82\0\0\0\0ab\x89\x84\0\0\0\0";
+    for (int i = 1; i < 60; i++) {
+        char spec[40], *m = malloc(70000);
+        snprintf(spec, sizeof spec, i % 2 ? "alloc:%d" : "send:%d", (i + 1) / 2);
+        memset(m, 'y', 70000);
+        fault_arm(spec);
+        struct peer p = peer_dial(served.port);
+        peer_say(&p, talk, sizeof talk - 1);                               /* a fragment, and half a ping */
+        peer_say(&p, "ping", 4);
+        peer_frame(&p, 0x80, m, 70000);
+        peer_frame(&p, 0x81, m, 70000);
+        peer_frame(&p, 0x88, "\x03\xe8", 2);
+        while (peer_fill(&p)) { }                                          /* answered or cut, never stuck */
+        free(m);
+        peer_hang_up(&p);
+        fault_arm(NULL);
+    }
+    struct peer p = dial_ws("/ws");
+    peer_frame(&p, 0x81, "alive", 5);
+    expect_frame(&p, 0x81, "alive", 5);
+    peer_hang_up(&p);
+    unserve();
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +468,9 @@ int main(void)
         cmocka_unit_test(handshakes_that_fail), cmocka_unit_test(peers_close_with_codes), cmocka_unit_test(protocol_errors), cmocka_unit_test(the_server_closes),
         cmocka_unit_test(paused_sockets_are_not_read), cmocka_unit_test(slow_consumers_are_closed), cmocka_unit_test(unread_echoes_stop_the_reading),
         cmocka_unit_test(broadcast), cmocka_unit_test(compression), cmocka_unit_test(pings_find_the_dead), cmocka_unit_test(draining_waits_for_what_runs),
+#ifdef WEIR_FAULTS
+        cmocka_unit_test(failing_sends_and_allocations),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
