@@ -174,19 +174,24 @@ void sockets_release(struct request *r)
     struct socket *socket = loop_socket(r->loop, r->socket);
     uint64_t ns = clock_mono_ns() - r->started_ns;
     metrics_count(s, r->entry, r->outage || !r->reply ? 503 : r->reply->status, ns);
+    bool resume = false;
     if (socket) {
         struct socket_state *state = socket_user(socket);
-        if (r->outage || !r->reply || r->reply->status >= 400) send_error(r, socket);
-        else if (r->replayed) socket_send_text(socket, buf_span(&r->reply->body));     /* the broadcast was long ago: tell the sender that it is stored */
         if (state->in_flight) state->in_flight--;
         if (state->paused && state->in_flight < LIMIT_WS_INFLIGHT / 2) {
             state->paused = false;
-            request_free(r);
-            socket_resume(socket);
-            return;
+            resume = true;
         }
+        /* sending may close a slow socket, and its state goes with it */
+        if (r->outage || !r->reply || r->reply->status >= 400) send_error(r, socket);
+        else if (r->replayed) socket_send_text(socket, buf_span(&r->reply->body));     /* the broadcast was long ago: tell the sender that it is stored */
+        socket = loop_socket(r->loop, r->socket);
     }
+    if (socket) socket_release(socket);
+    struct loop *loop = r->loop;
+    struct socket_ref ref = r->socket;
     request_free(r);
+    if (resume && loop_socket(loop, ref)) socket_resume(loop_socket(loop, ref));
 }
 
 struct arrived { struct span bytes, path, query; bool text; };
@@ -284,6 +289,7 @@ void sockets_message(struct socket *socket, bool text, struct span bytes, void *
     r->own_arena = r->frame = true;
     r->chinese = state->chinese;
     r->socket = socket_ref(socket);
+    socket_hold(socket);                               /* a drain waits for what was accepted */
     if (++state->in_flight >= LIMIT_WS_INFLIGHT && !state->paused) {
         state->paused = true;
         socket_pause(socket);
