@@ -62,7 +62,7 @@ struct store_conn *store_connect(struct store *, bool read_only, struct buf *err
 void store_disconnect(struct store_conn **);
 
 /* ---- reading ---- */
-/* A view is one snapshot. At most budget_ms of work (0 = none); must be ended by the same function that began it. */
+/* A view is one snapshot, taken by its first query. At most budget_ms of work (0 = none); must be ended by the same function that began it. */
 enum store_fault store_view_begin(struct store_conn *, int64_t budget_ms);
 void store_view_end(struct store_conn *);
 
@@ -91,7 +91,7 @@ void store_interrupt_at(struct store_conn *, int64_t deadline_mono_ms);   /* 0 =
 /* ---- care ---- */
 int store_wal_frames(const struct store_conn *);                    /* in the log after this connection's last commit: when to checkpoint */
 struct store_checkpointed { int64_t log_frames, moved_frames; };
-enum store_fault store_checkpoint(struct store_conn *, struct store_checkpointed *out);   /* between batches only; passive, truncating when all is moved */
+enum store_fault store_checkpoint(struct store_conn *, struct store_checkpointed *out);   /* between batches only; passive: waits for nobody; when all is moved the next commit begins the log anew */
 enum store_fault store_snapshot(struct store *, const char *to_path, struct buf *err);    /* a consistent copy beside a running server; any thread */
 /* EXPLAIN: true if the query scans a table without an index; *out tells which. Also fails for SQL that does not prepare. */
 bool store_query_scans(struct store_conn *, const struct query *, struct buf *out);
