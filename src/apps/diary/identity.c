@@ -186,9 +186,9 @@ struct reply *diary_admit(const struct request *r, struct snap *s, unsigned need
         if (!request_takes(r, proofs[i][0]) || !request_has(r, proofs[i][0])) continue;
         int64_t proved = owner_of(r, proofs[i][0], proofs[i][1], &g);
         bool room_name = i == 2 && !proved;                        /* a named room is no credential and no lie */
-        unproved = unproved || room_name;
+        unproved = unproved || (room_name && !room_is_listed(diary(r), request_text(r, proofs[i][0])));
         if (room_name) continue;
-        named = true;
+        named = named || i != 2 || (needs & NEEDS_PAIR);           /* to read a room its id will do; who speaks there says who he is */
         if (!proved || (owner && (owner != proved || generation != g))) return diary_not_found(r);
         owner = proved;
         generation = g;
@@ -197,12 +197,12 @@ struct reply *diary_admit(const struct request *r, struct snap *s, unsigned need
     if (token.n) {
         by_token = user_of_token(r, s, token);
         if (!by_token) return not_logged_in(r);
-        if (named && owner != by_token) return diary_not_found(r);
+        if (owner && owner != by_token) return diary_not_found(r);
     } else if (access == ACCESS_SESSION || !named) {
         return access == ACCESS_HANDLE && unproved ? diary_not_found(r) : not_logged_in(r);
     }
     const struct user *u = user_by_id(s, by_token ? by_token : owner);
-    if (!u || (generation >= 0 && u->generation != generation)) return by_token && !named ? not_logged_in(r) : diary_not_found(r);
+    if (!u || (generation >= 0 && u->generation != generation)) return by_token && !owner ? not_logged_in(r) : diary_not_found(r);
     set_principal(r, out, u);
     return NULL;
 }
