@@ -38,7 +38,7 @@ build: packages ## the program: build/weir
 	$(call setup,build,,-Dtests=false)
 	@$(NINJA) build weir
 
-bench: build ## the table of ratios against nginx and bare SQLite (installs nginx and wrk)
+bench: build ## the table of ratios against nginx and bare SQLite (installs nginx; QUICK=1 for a short run)
 	$(INSTALL_PACKAGES) packages packages-test packages-bench
 	@$(NINJA) build
 	@bench/run build
@@ -64,13 +64,15 @@ tsan: packages ## the tests of what has threads, with ThreadSanitizer
 lint: packages ## gcc and clang with -Werror, the rules of tests/tidy, cppcheck if it is there
 	$(INSTALL_PACKAGES) packages packages-test packages-lint
 	$(call setup,build-gcc,CC=gcc,-Dwerror=true)
-	@$(NINJA) build-gcc
 	$(call setup,build-clang,CC=clang,-Dwerror=true)
-	@$(NINJA) build-clang
-	@node tests/tidy/tidy.mjs
-	@if command -v cppcheck >/dev/null; then \
-	    cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --suppressions-list=tests/tidy/cppcheck.txt \
-	        --std=c11 -D_GNU_SOURCE -DWEIR_VERSION='""' -Isrc -j 2 src; fi
+	@status=0; \
+	$(NINJA) build-gcc -k 0 || status=1; \
+	$(NINJA) build-clang -k 0 || status=1; \
+	node tests/tidy/tidy.mjs || status=1; \
+	if command -v cppcheck >/dev/null; then \
+	    cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --std=c11 -D_GNU_SOURCE -DWEIR_VERSION='""' -Isrc -j 2 src || status=1; \
+	fi; \
+	exit $$status
 	@echo "lint: clean"
 
 clean: ## removes what was built (never data)

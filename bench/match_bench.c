@@ -5,7 +5,7 @@
  * *equally* far from it (so that every box has to be opened for the lowest id). The goal is that the first candidate at a
  * million costs at most four times what it costs at ten thousand. Fixed seed. Times are processor time of the thread,
  * so that a busy machine does not show as a pause, and contain one reading of that clock, which is printed first.
- * `match_bench 3000000` adds a size of your own.
+ * `match_bench 3000000` adds a size of your own; `match_bench --worlds N` takes the first N worlds only.
  *
  * Stale comes in three kinds. Dropped and expired entries should cost nothing. Entries that only the caller's check
  * refuses have to be given one by one, so there the price of one is printed. */
@@ -15,8 +15,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "apps/diary/match_index.h"
 #include "base/base.h"
+#include "shares.h"
 
 enum { QUERIES = 501, AXES = MATCH_AXES };
 enum world {
@@ -42,34 +42,6 @@ static uint64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t chance_state = 1;
-
-static uint32_t chance(uint32_t below)
-{
-    uint64_t z = chance_state += UINT64_C(0x9e3779b97f4a7c15);          /* splitmix64 */
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)(((z ^ z >> 31) >> 32) * below >> 32);
-}
-
-/* Shares of 10,000, those below 1500 set to 0; axis `lead` gets the most. */
-static struct match_vector vector_shares(uint32_t lead)
-{
-    struct match_vector v = { { 0 } };
-    uint64_t weight[AXES] = { 0 }, sum = 0;
-    for (int a = 1; a < AXES; a++) {
-        weight[a] = chance(1000);
-        weight[a] = weight[a] * weight[a] * weight[a] / 100000 + 1;
-    }
-    if (lead) weight[lead] += 8000 + chance(4000);
-    for (int a = 1; a < AXES; a++) sum += weight[a];
-    for (int a = 1; a < AXES; a++) {
-        v.at[a] = (uint32_t)(weight[a] * 10000 / sum);
-        if (v.at[a] < 1500) v.at[a] = 0;
-    }
-    return v;
 }
 
 static struct match_vector vector_of(enum world world)
@@ -195,11 +167,16 @@ int main(int argc, char **argv)
     uint64_t start = now_ns();
     for (int i = 0; i < 1000; i++) now_ns();
     printf("one reading of the clock: %.2f us\n", (double)(now_ns() - start) / 1e6);
-    if (argc > 1) sizes[3] = (size_t)strtoull(argv[1], NULL, 10);
-    for (int world = 0; world < WORLDS; world++) {
+    int worlds = WORLDS;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--worlds") == 0 && i + 1 < argc) worlds = (int)strtol(argv[++i], NULL, 10);
+        else sizes[3] = (size_t)strtoull(argv[i], NULL, 10);
+    }
+    for (int world = 0; world < WORLDS && world < worlds; world++) {
         double first_10k = 1;
         printf("%s\n", world_name[world]);
         for (size_t i = 0; i < LENGTH(sizes) && sizes[i] > 0; i++) bench((enum world)world, sizes[i], &first_10k);
+        fflush(stdout);
     }
     return 0;
 }
