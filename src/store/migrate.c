@@ -79,6 +79,7 @@ static bool apply(sqlite3 *db, const struct migration *list, int64_t has, int64_
         bool good = run(db, list->sql, what, err);
         if (good) {
             mark = sqlite3_mprintf("INSERT INTO weir_migration (app, number, applied_ms) VALUES (%Q, %d, %lld)", list->app, list->number, (long long)now_ms);
+            if (!mark) buf_printf(err, "%s: out of memory", what);
             good = mark && run(db, mark, what, err);
         }
         sqlite3_free(mark);
