@@ -265,7 +265,8 @@ static struct request *drop_expired(struct engine *e, struct request *list)
 static void care(struct engine *e)
 {
     struct store_checkpointed moved;
-    if (store_checkpoint(e->writer_conn, &moved) != STORE_OK) sick(e, true, store_error_text(e->writer_conn));
+    enum store_fault f = store_checkpoint(e->writer_conn, &moved);
+    if (f != STORE_OK && f != STORE_RETRY /* another process is at it: next time */) sick(e, true, store_error_text(e->writer_conn));
 }
 
 static void *writer_main(void *arg)
