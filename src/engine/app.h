@@ -134,7 +134,8 @@ void errand_key(struct errand *, struct span key);
 /* ---- the table ---- */
 
 enum field_kind { FIELD_TEXT, FIELD_INT, FIELD_FILE, FIELD_ANY };
-enum { REQUIRED = 1, NOT_EMPTY = 2, SECRET = 4 /* redacted in logs */, STRING_ONLY = 8 /* no JSON numbers */ };
+enum { REQUIRED = 1, NOT_EMPTY = 2, SECRET = 4 /* redacted in logs */, STRING_ONLY = 8 /* no JSON numbers */,
+       HOW = 16 /* who asks and how, not for what: with another value it is still a repeat of the same request (idempotency keys) */ };
 struct field {
     const char *name;
     const char *aliases;                 /* further names, separated by spaces, or NULL */

@@ -266,7 +266,7 @@ static void route(struct request *r, void *unused)
     const struct http_head *head = exchange_head(x);
     r->chinese = !wants_english(head);
     bool zh = r->chinese;
-    if (span_is(head->target, SPAN("*"))) {
+    if (span_is(head->path, SPAN("*"))) {                   /* of "OPTIONS *" and of "OPTIONS http://host" (RFC 9112 3.2.4) */
         answer_options(r, (1u << HTTP_METHODS) - 1);
         return;
     }
@@ -339,17 +339,17 @@ static bool edge_body(struct exchange *x, struct span bytes, void *engine)
     return true;
 }
 
+/* The header, or the parameter that frames have for it. */
 static void take_idempotency_key(struct request *r)
 {
     const struct command *c = r->entry->command;
     if ((c->verb != VERB_WRITES && c->verb != VERB_STAGED) || (c->flags & COMMAND_NOT_IDEMPOTENT_KEYED)) return;
     struct span key = request_head(r, "Idempotency-Key");
-    if (!key.n) return;
     if (key.n > 255 || !utf8_valid(key)) {
         r->reply = refuse(r, 400, "Idempotency-Key 最长 255 字节", "an Idempotency-Key has at most 255 bytes");
         return;
     }
-    r->idempotency_key = key;
+    r->idempotency_key = key.n || !request_takes(r, "client_id") ? key : request_text(r, "client_id");
 }
 
 static void decode(struct request *r, void *unused)
@@ -357,9 +357,9 @@ static void decode(struct request *r, void *unused)
     (void)unused;
     r->step = STEP_DECODE;
     if (r->reply || r->outage) return;
+    if (!decode_parameters(r)) return;
     if (r->entry->command) take_idempotency_key(r);
-    if (r->reply || !decode_parameters(r)) return;
-    decode_check(r);
+    if (!r->reply) decode_check(r);
 }
 
 static void answer_own(struct request *r)

@@ -15,14 +15,14 @@
 #define DIARY_PAGE_COMMANDS
 #endif
 
-#define OPENID  { "openId", "openid open_id", FIELD_TEXT, SECRET, 0, LIMIT_OPENID_BYTES, "the user's openId as get_openId gave it" }
-#define SESSION { "session_key", NULL, FIELD_TEXT, SECRET, 0, 128, "the session token that get_openId gave (needed with diary.access = session)" }
+#define OPENID  { "openId", "openid open_id", FIELD_TEXT, SECRET | HOW, 0, LIMIT_OPENID_BYTES, "the user's openId as get_openId gave it" }
+#define SESSION { "session_key", NULL, FIELD_TEXT, SECRET | HOW, 0, 128, "the session token that get_openId gave (needed with diary.access = session)" }
 #define DIARY_ID { "diaryId", "diary_id", FIELD_TEXT, REQUIRED | NOT_EMPTY | SECRET, 0, 100, "the diary's id" }
 #define PAIR_ID { "pair_id", "pairId room", FIELD_TEXT, REQUIRED | NOT_EMPTY | SECRET, 0, 200, "the room: a pair's id, or a room's name" }
-#define CLIENT_ID { "client_id", NULL, FIELD_TEXT, 0, 0, 100, "any text of the client's: a repeat with the same one is stored once" }
+#define CLIENT_ID { "client_id", NULL, FIELD_TEXT, HOW, 0, 100, "any text of the client's: a repeat with the same one is stored once" }
 #define TITLE   { "title", NULL, FIELD_TEXT, REQUIRED, 0, LIMIT_TITLE_CHARS, "may be empty: then the beginning of the content is shown" }
 #define CONTENT { "content", NULL, FIELD_TEXT, REQUIRED, 0, LIMIT_DIARY_CHARS, "the diary" }
-#define SINCE   { "since", NULL, FIELD_TEXT, 0, 0, 20, "only what is newer than the message with this id" }
+#define SINCE   { "since", NULL, FIELD_TEXT, HOW, 0, 20, "only what is newer than the message with this id" }
 
 static const struct shape user_only = SHAPE(OPENID, SESSION);
 static const struct shape diary_text = SHAPE(OPENID, SESSION, TITLE, CONTENT);

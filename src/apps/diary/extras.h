@@ -19,8 +19,8 @@ void put_sessions(const struct request *, struct snap *, struct jout *);        
 bool put_blocks(const struct request *, struct snap *, struct jout *, int64_t *after);
 
 #define IDENTITY_FIELDS \
-    { "openId", "openid open_id", FIELD_TEXT, SECRET, .max = LIMIT_OPENID_BYTES, .about = "my openId as get_openId gave it" }, \
-    { "session_key", NULL, FIELD_TEXT, SECRET, .max = 128, .about = "or the session token that get_openId gave (needed with diary.access = session)" }
+    { "openId", "openid open_id", FIELD_TEXT, SECRET | HOW, .max = LIMIT_OPENID_BYTES, .about = "my openId as get_openId gave it" }, \
+    { "session_key", NULL, FIELD_TEXT, SECRET | HOW, .max = 128, .about = "or the session token that get_openId gave (needed with diary.access = session)" }
 #define FIELD_TARGET(what) { "target", NULL, FIELD_TEXT, NOT_EMPTY | SECRET, .max = LIMIT_OPENID_BYTES, .about = what }
 
 #define API_GIVES(data) "{errcode:n, errmsg:s, data:" data "}"
