@@ -196,10 +196,14 @@ test('a frame sent again with its client_id is stored once, and acknowledged', a
   socket.say({ openid: openId, message: '另一句', client_id: 'k1' });
   const other = await socket.frameObject();
   assert.deepEqual([other.status, other.code, other.client_id], ['fail', 422, 'k1']);
-  const later = await join(room, { openId });
-  later.say({ openid: openId, message: '一次', client_id: 'k1' });
-  assert.equal((await later.frameObject()).id, '1', 'also over another socket');
-  assert.deepEqual((await history(room)).map((one) => one.content), ['一次']);
+  for (const query of [{ openId }, { openId, since: '1' }]) {
+    const later = await join(room, query);
+    later.say({ openid: openId, message: '一次', client_id: 'k1' });
+    assert.equal((await later.frameObject()).id, '1', 'also over another socket, wherever that began');
+  }
+  const posted = await send(room, openId, '另外一次', { client_id: 'k2' });
+  assert.deepEqual([posted.body, (await send(room, openId, '另外一次', { client_id: 'k2' })).body], [{ status: 'success', id: '2', client_id: 'k2' }, posted.body]);
+  assert.deepEqual((await history(room)).map((one) => one.content), ['一次', '另外一次']);
 });
 
 test('what is no handshake, or comes from another site, is refused', async () => {
