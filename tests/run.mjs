@@ -23,17 +23,54 @@ while (args.length) {
 }
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
-const API_LIMIT_MS = 15 * 60 * 1000;
+const API_LIMIT_MS = 10 * 60 * 1000;
 
-/** Runs a program; `capture` collects its standard output instead of showing it. A run past its limit is ended and counts as failed. */
-function run(program, argv, { capture = false, env = process.env, limitMs = 0 } = {}) {
+/** True while a process of the group lives; one that has ended and that nobody waited for (containers without an init) does not count. */
+function groupLives(group) {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).some((name) => {
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return Number(pgrp) === group && state !== 'Z' && state !== 'X';
+    } catch {
+      return false;                                          // gone meanwhile
+    }
+  });
+}
+
+/** Runs a program; `capture` collects its standard output instead of showing it. A run past its limit is ended and counts as failed. With `group` it gets a
+ * process group of its own, and what is left of that at the end is ended too: then `left` is true. */
+function run(program, argv, { capture = false, env = process.env, limitMs = 0, group = false } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(program, argv, { cwd: root, env, stdio: ['ignore', capture ? 'pipe' : 'inherit', 'inherit'] });
+    const child = spawn(program, argv, { cwd: root, env, stdio: ['ignore', capture ? 'pipe' : 'inherit', 'inherit'], detached: group });
+    const signal = (name) => {
+      try {
+        process.kill(group ? -child.pid : child.pid, name);
+      } catch {
+        // nobody there
+      }
+    };
     let out = '';
     if (capture) child.stdout.setEncoding('utf8').on('data', (text) => { out += text; });
-    const watch = limitMs ? setTimeout(() => { console.error(`${program}: longer than ${limitMs / 60000} minutes`); child.kill('SIGTERM'); }, limitMs) : null;
-    child.on('error', (error) => { console.error(`${program}: ${error.message}`); resolve({ code: 127, out }); });
-    child.on('close', (code) => { clearTimeout(watch); resolve({ code: code ?? 1, out }); });
+    const watch = limitMs ? setTimeout(() => { console.error(`${program}: longer than ${limitMs / 60000} minutes`); signal('SIGTERM'); }, limitMs) : null;
+    const interrupted = () => {
+      signal('SIGKILL');
+      process.exit(130);
+    };
+    if (group) for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, interrupted);
+    child.on('error', (error) => { console.error(`${program}: ${error.message}`); resolve({ code: 127, out, left: false }); });
+    child.on('exit', async (code) => {
+      clearTimeout(watch);
+      let left = group && groupLives(child.pid);
+      for (let i = 0; i < 30 && left; i++) {                 // what is just ending may take 3 s
+        await new Promise((wake) => { setTimeout(wake, 100); });
+        left = groupLives(child.pid);
+      }
+      if (left) signal('SIGKILL');
+      if (group) for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeListener(name, interrupted);
+      if (child.stdout && !child.stdout.readableEnded) child.stdout.once('close', () => resolve({ code: code ?? 1, out, left }));
+      else resolve({ code: code ?? 1, out, left });
+    });
   });
 }
 
@@ -98,7 +135,7 @@ async function apiTests() {
   const reporters = major > 19 || (major === 19 && minor >= 6) || (major === 18 && minor >= 15);
   const flags = reporters ? ['--test-reporter=spec', '--test-reporter-destination=stdout', '--test-reporter=tap', `--test-reporter-destination=${tap}`] : [];
   const env = { ...process.env, WEIR_TEST_PROGRAM: program };
-  const result = await run(process.execPath, ['--test', ...flags, ...files], { capture: !reporters, env, limitMs: API_LIMIT_MS });
+  const result = await run(process.execPath, ['--test', ...flags, ...files], { capture: !reporters, env, limitMs: API_LIMIT_MS, group: true });
   if (!reporters) process.stdout.write(result.out);
   const text = reporters ? (existsSync(tap) ? readFileSync(tap, 'utf8') : '') : result.out;
   rmSync(scratch, { recursive: true, force: true });
@@ -106,6 +143,10 @@ async function apiTests() {
   const failed = told('fail') + told('cancelled');
   totals.passed += told('pass');
   totals.skipped += told('skipped') + told('todo');
+  if (result.left) {
+    console.error('a test left processes behind; they were ended');
+    totals.failed += 1;
+  }
   totals.failed += failed || (result.code !== 0 || !/^# pass \d+$/m.test(text) ? 1 : 0);
 }
 
