@@ -86,11 +86,13 @@ static bool ready(struct run *r, int port, void *arg)
     int sandbox_port = *(int *)arg;
     /* elsewhere openIds are made by logins only */
     if (span_is_z(settings_get(r->settings, "diary", "access"), "open") && !seed(port)) return false;
-    printf("ready http://127.0.0.1:%d sandbox http://127.0.0.1:%d\n\n"
-           "  try:  curl 'http://127.0.0.1:%d/matching/get_user_action/?openId=666'\n"
-           "        curl -d openId=me -d title= --data-urlencode 'content=今天真的好开心' http://127.0.0.1:%d/matching/emotion/\n"
-           "        curl 'http://127.0.0.1:%d/matching/get_openId_action/?js_code=demo-bob'\n"
-           "  or open http://127.0.0.1:%d/ in a browser; the phone is http://127.0.0.1:%d/\n", port, sandbox_port, port, port, port, port, sandbox_port);
+    bool open = span_is_z(settings_get(r->settings, "diary", "access"), "open");
+    printf("ready http://127.0.0.1:%d sandbox http://127.0.0.1:%d\n\n  try:  ", port, sandbox_port);
+    if (open)
+        printf("curl 'http://127.0.0.1:%d/matching/get_user_action/?openId=666'\n"
+               "        curl -d openId=me -d title= --data-urlencode 'content=今天真的好开心' http://127.0.0.1:%d/matching/emotion/\n        ", port, port);
+    printf("curl 'http://127.0.0.1:%d/matching/get_openId_action/?js_code=demo-bob'\n"
+           "  or open http://127.0.0.1:%d/ in a browser; the phone is http://127.0.0.1:%d/\n", port, port, sandbox_port);
     fflush(stdout);
     return true;
 }

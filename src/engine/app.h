@@ -114,6 +114,8 @@ int64_t txn_do_of(struct txn *, const struct query *, const struct value *, size
 struct publication { struct span room; int64_t seq, who; struct span self, others; };
 void txn_publish(struct txn *, const struct publication *);
 void txn_send_away(struct txn *, struct span room, int64_t who);                 /* closes the room's sockets (who = 0: everybody's) with 1008 */
+/* Forgets the replies kept for idempotency keys of that principal (by its name): for accounts that are deleted. */
+void txn_forget_replies(struct txn *, struct span principal_name);
 /* Calls fn on the writer's thread after the commit, before anything is published: for what a process remembers beside the store. */
 void txn_after(struct txn *, void (*fn)(void *app_state, void *arg), void *arg);
 /* Runs the command named `job` later, at least once, in its own transaction; parameters: a JSON object for its `takes`. */

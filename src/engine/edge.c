@@ -258,6 +258,21 @@ static void answer_options(struct request *r, unsigned allowed)
     exchange_reply(r->exchange, 204, buf_span(&s->scratch), SPAN(""));
 }
 
+static bool names_loopback(struct span host)
+{
+    if (host.n && host.p[0] == '[') return span_begins(host, SPAN("[::1]"));
+    int colon = span_find(host, ':');
+    if (colon >= 0) host.n = (size_t)colon;
+    return span_is_nocase(host, SPAN("localhost")) || span_begins(host, SPAN("127."));
+}
+
+/* The demo believes everybody on this machine. A page from elsewhere whose name was bent to 127.0.0.1 (DNS rebinding) is not on this machine: its Host tells. */
+static bool rebound(const struct request *r)
+{
+    struct span host = exchange_head(r->exchange)->host;
+    return r->engine->demo && exchange_is_loopback(r->exchange) && host.n && !names_loopback(host) && !span_ends(r->engine->public_url, host);
+}
+
 static void route(struct request *r, void *unused)
 {
     (void)unused;
@@ -276,6 +291,10 @@ static void route(struct request *r, void *unused)
         return;
     }
     r->api = span_is_api(r->path);
+    if (rebound(r)) {
+        answer_error(r, 403, zh ? SPAN("演示只接受本机地址（127.0.0.1 或 localhost）") : SPAN("the demo answers to this machine's names only (127.0.0.1, localhost)"));
+        return;
+    }
     int status = router_match(e->router, head->method, r->path, &r->routed);
     if (status == 405 && head->method == HTTP_OPTIONS) {
         answer_options(r, r->routed.allowed | 1u << HTTP_OPTIONS);
@@ -297,6 +316,12 @@ static void route(struct request *r, void *unused)
         return;
     }
     r->entry = &e->entries[r->routed.route];
+    struct span client = exchange_client(x);
+    if (r->entry->own == OWN_METRICS && (e->metrics == METRICS_OFF || (e->metrics == METRICS_LOOPBACK && !span_begins(client, SPAN("127.")) && !span_is(client, SPAN("::1"))))) {
+        r->entry = NULL;
+        answer_error(r, 404, zh ? SPAN("没有这个地址") : SPAN("there is nothing at this address"));
+        return;
+    }
     bool loopback_free = e->demo && exchange_is_loopback(x);
     if (!loopback_free && !r->entry->own && !rate_take(e, exchange_client(x), e->rate, clock_mono_ms())) {
         answer_error(r, 429, zh ? SPAN("请求过于频繁，请稍后再试") : SPAN("too many requests, try again later"));

@@ -71,6 +71,11 @@ static bool open_secret(struct engine *e, struct buf *err)
         sha256(text, secret);
     } else {
         int fd = openat(e->data_fd, "secret.key", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 && errno == ENOENT && faccessat(e->data_fd, "weir.db", F_OK, 0) == 0) {
+            buf_printf(err, "%s has a weir.db but no secret.key: bring it back from the backup. Without it every id and handle that users hold is void; to accept that, make a new one: "
+                       "head -c 32 /dev/urandom > secret.key && chmod 600 secret.key", e->data);
+            return false;
+        }
         if (fd < 0 && errno == ENOENT) {
             random_bytes(secret, sizeof secret);
             fd = openat(e->data_fd, "secret.key.new", O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
@@ -203,6 +208,8 @@ struct engine *engine_new(const struct settings *settings, struct buf *err)
     e->debug = flag(settings, "debug", "routes");
     e->rehearse = flag(settings, "debug", "rehearse");
     e->demo = flag(settings, "server", "demo");
+    struct span metrics = settings_get(settings, "server", "metrics");
+    e->metrics = span_is_z(metrics, "all") ? METRICS_ALL : span_is_z(metrics, "off") ? METRICS_OFF : METRICS_LOOPBACK;
     e->public_url = settings_get(settings, "server", "public_url");
     if (span_ends(e->public_url, SPAN("/"))) e->public_url.n--;
     e->cors = settings_get(settings, "server", "cors");

@@ -135,6 +135,7 @@ struct engine {
     struct loop_state *loops[MAX_LOOPS];
     int loop_count, access_fd;
     bool debug, rehearse, demo;
+    enum { METRICS_LOOPBACK, METRICS_ALL, METRICS_OFF } metrics;
     int64_t rate, principal_rate;
     struct queue writer, work;
     pthread_t writer_thread, worker_threads[WORKERS], outbox_thread;

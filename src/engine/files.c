@@ -10,7 +10,7 @@
 /* bytes=a-b, a-, -n. 0: no (usable) range, answer it whole; 1: a range; -1: 416. */
 static int parse_range(struct span value, int64_t size, int64_t *out_from, int64_t *out_bytes)
 {
-    if (!span_begins(value, SPAN("bytes=")) || span_find(value, ',') >= 0) return 0;
+    if (value.n < 6 || !span_is_nocase(span_from(value.p, 6), SPAN("bytes=")) || span_find(value, ',') >= 0) return 0;
     struct span rest = span_trim(span_cut(value, 6));
     int dash = span_find(rest, '-');
     if (dash < 0) return 0;
@@ -32,13 +32,14 @@ static int parse_range(struct span value, int64_t size, int64_t *out_from, int64
     return 1;
 }
 
-static bool etag_matches(struct span list, struct span etag)
+/* strong: a weak tag is no match (RFC 9110 8.8.3.2) */
+static bool etag_matches(struct span list, struct span etag, bool strong)
 {
     if (span_is(span_trim(list), SPAN("*"))) return true;
     while (list.n) {
         int comma = span_find(list, ',');
         struct span one = span_trim((struct span){ list.p, comma < 0 ? list.n : (size_t)comma });
-        if (span_begins(one, SPAN("W/"))) one = span_cut(one, 2);
+        if (!strong && span_begins(one, SPAN("W/"))) one = span_cut(one, 2);
         if (span_is(one, etag)) return true;
         list = span_cut(list, comma < 0 ? list.n : (size_t)comma + 1);
     }
@@ -46,6 +47,22 @@ static bool etag_matches(struct span list, struct span etag)
 }
 
 struct content { struct span etag; int64_t size, modified_ms; int fd; struct span bytes; };
+
+static bool modified_after(const struct content *c, struct span date, bool unreadable)
+{
+    int64_t ms;
+    if (!date.n || !c->modified_ms || !clock_parse_http_date(date, &ms)) return unreadable;
+    return c->modified_ms / 1000 > ms / 1000;
+}
+
+/* In the order of RFC 9110 13.2.2: 412, 304, or 200. */
+static int judge_conditions(struct request *r, const struct content *c)
+{
+    struct span match = request_head(r, "If-Match"), none_match = request_head(r, "If-None-Match");
+    if (match.n ? !etag_matches(match, c->etag, true) : modified_after(c, request_head(r, "If-Unmodified-Since"), false)) return 412;
+    if (none_match.n ? etag_matches(none_match, c->etag, false) : !modified_after(c, request_head(r, "If-Modified-Since"), true)) return 304;
+    return 200;
+}
 
 static void send_content(struct request *r, struct content *c, struct buf *h)
 {
@@ -55,12 +72,11 @@ static void send_content(struct request *r, struct content *c, struct buf *h)
         clock_http_date(c->modified_ms, date);
         buf_printf(h, "Last-Modified: %s\r\n", date);
     }
-    struct span none_match = request_head(r, "If-None-Match"), since = request_head(r, "If-Modified-Since"), range = request_head(r, "Range"), if_range = request_head(r, "If-Range");
-    int64_t since_ms, from = 0, bytes = c->size;
-    int status = 200;
-    if (none_match.n ? etag_matches(none_match, c->etag) : since.n && c->modified_ms && clock_parse_http_date(since, &since_ms) && c->modified_ms / 1000 <= since_ms / 1000)
-        status = 304;
-    if (status == 200 && range.n && (!if_range.n || span_is(if_range, c->etag))) {
+    struct span range = request_head(r, "Range"), if_range = request_head(r, "If-Range");
+    int64_t from = 0, bytes = c->size;
+    int status = judge_conditions(r, c);
+    bool get = request_http(r)->method == HTTP_GET;         /* ranges are defined for nothing else (RFC 9110 14.2) */
+    if (status == 200 && get && range.n && (!if_range.n || span_is(if_range, c->etag))) {
         int kind = parse_range(range, c->size, &from, &bytes);
         if (kind > 0) {
             status = 206;
@@ -70,8 +86,9 @@ static void send_content(struct request *r, struct content *c, struct buf *h)
             buf_printf(h, "Content-Range: bytes */%lld\r\n", (long long)c->size);
         }
     }
-    if (status == 304 || status == 416 || c->fd < 0) {
-        struct span body = status == 304 || status == 416 ? SPAN("") : (struct span){ c->bytes.p + from, (size_t)bytes };
+    bool none = status != 200 && status != 206;
+    if (none || c->fd < 0) {
+        struct span body = none ? SPAN("") : (struct span){ c->bytes.p + from, (size_t)bytes };
         if (c->fd >= 0) close(c->fd);
         exchange_reply(r->exchange, status, buf_span(h), body);
         return;

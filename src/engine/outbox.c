@@ -29,7 +29,8 @@ static const struct query q_keep_key = { "engine.idempotency_keep",
     "INSERT INTO engine_idempotency (principal, command, key, hash, status, body, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)"
     " ON CONFLICT (principal, command, key) DO UPDATE SET hash = excluded.hash, status = excluded.status, body = excluded.body, created_ms = excluded.created_ms", 0 };
 static const struct query q_old_keys = { "engine.idempotency_sweep", "DELETE FROM engine_idempotency WHERE created_ms < $1", 0 };
-const struct query *const engine_queries[] = { &q_add, &q_due, &q_next, &q_delete, &q_put_off, &q_find_key, &q_keep_key, &q_old_keys, NULL };
+static const struct query q_forget_keys = { "engine.idempotency_forget", "DELETE FROM engine_idempotency WHERE principal = $1", 0 };
+const struct query *const engine_queries[] = { &q_add, &q_due, &q_next, &q_delete, &q_put_off, &q_find_key, &q_keep_key, &q_old_keys, &q_forget_keys, NULL };
 
 /* ---- idempotency keys ---- */
 
@@ -55,6 +56,8 @@ void idempotency_keep(struct request *r, struct txn *t)
     txn_do(t, &q_keep_key, V_TEXT(r->principal.name), V_TEXT(span_of(request_command(r)->name)), V_TEXT(r->idempotency_key),
            V_BLOB(span_from(r->parameters_hash, 32)), V_INT(r->reply->status), V_BLOB(buf_span(&r->reply->body)), V_INT(r->now_ms));
 }
+
+void txn_forget_replies(struct txn *t, struct span principal_name) { txn_do(t, &q_forget_keys, V_TEXT(principal_name)); }
 
 /* ---- rows ---- */
 

@@ -32,6 +32,7 @@ const struct setting engine_settings[] = {
     { "server", "rate", "200", "requests a second from one address before 429; 0: no limit", .kind = SETTING_INT, .max = 1000000 },
     { "server", "per_address", "1000", "connections from one address at a time; 0: no limit", .kind = SETTING_INT, .max = 1000000 },
     { "server", "principal_rate", "100", "requests a second of one user before 429; 0: no limit", .kind = SETTING_INT, .max = 1000000 },
+    { "server", "metrics", "loopback", "who may read /metrics: callers on this machine, all, nobody", .choices = "loopback|all|off" },
     { "server", "demo", "false", "set by `weir demo`: callers on this machine are not limited", .kind = SETTING_BOOL },
     { "log", "access", "stderr", "one line a request: stderr, off, or a file", .kind = SETTING_PATH },
     { "log", "level", "info", "what is worth a line besides", .choices = "debug|info|warn|error" },

@@ -13,6 +13,7 @@ static struct reply *echo(const struct request *r)
     const struct http_head *head = request_http(r);
     struct reply *reply = reply_new(r, 200);
     struct jout *out = &reply->json;
+    reply->body.max = 6 * (size_t)LIMIT_UPLOAD_BYTES + LIMIT_REPLY_BYTES;          /* every byte of a body may be \u0000 */
     jout_begin_object(out);
     jout_put(out, "method", head->method_text);
     put_bytes(r, out, "path", "path_base64", head->path);

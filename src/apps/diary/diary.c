@@ -88,6 +88,7 @@ static const struct channel channels[] = {
 
 static const struct setting settings[] = {
     { "diary", "access", "handle", "how users prove who they are: open (as the original: an openId is believed), handle, session", .choices = "open|handle|session" },
+    { "diary", "open_to_network", "false", "let access = open listen beyond this machine", .kind = SETTING_BOOL },
     { "diary", "rooms", "", "named chat rooms open to every logged-in user, separated by commas (in open: any name)" },
     { "diary", "salient", "0.15", "a feeling below this share does not count when people are matched", .kind = SETTING_TEXT },
     { "diary", "content_check", "off", "ask WeChat whether titles, diaries and chat may be shown: off, wechat", .choices = "off|wechat" },
@@ -117,6 +118,8 @@ static bool share(struct span text, int64_t *out)
     return true;
 }
 
+static bool listens_on_loopback(struct span listen) { return span_begins(listen, SPAN("127.")) || span_begins(listen, SPAN("[::1]")) || span_begins(listen, SPAN("localhost:")); }
+
 static bool access_ok(const char *path) { return access(path, R_OK) == 0; }
 
 static void diary_stop(void *state)
@@ -136,6 +139,11 @@ static void *diary_start(const struct settings *s, struct store_conn *conn, stru
     memset(d, 0, sizeof *d);
     struct span access = settings_get(s, "diary", "access");
     d->access = span_is_z(access, "open") ? ACCESS_OPEN : span_is_z(access, "session") ? ACCESS_SESSION : ACCESS_HANDLE;
+    if (d->access == ACCESS_OPEN && !settings_int(s, "diary", "open_to_network") && !listens_on_loopback(settings_get(s, "server", "listen"))) {
+        buf_add_z(err, "diary.access = open believes whatever openId a caller names, so it listens on this machine only. Use handle or session (the default is handle); "
+                       "or, knowing that, set diary.open_to_network = true");
+        goto fail;
+    }
     d->check = span_is_z(settings_get(s, "diary", "content_check"), "wechat");
     d->rooms = settings_get(s, "diary", "rooms");
     d->index = match_index_new();

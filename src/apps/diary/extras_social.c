@@ -173,6 +173,7 @@ struct reply *api_delete_account(const struct request *r, struct txn *t)
     matching_leave_user(t, u->id);                                 /* also what pair_end() has just brought back */
     int64_t diaries = txn_do(t, &q_forget_diaries, V_INT(u->id)), images = txn_do(t, &q_forget_images, V_INT(u->id));
     txn_do(t, &q_forget_sessions, V_INT(u->id));
+    txn_forget_replies(t, request_principal(r)->name);
     txn_do(t, &q_forget_marks, V_INT(u->id));
     txn_do(t, &q_forget_blocks, V_INT(u->id));
     request_random(r, bytes, sizeof bytes);

@@ -45,6 +45,13 @@ struct span token_of(const struct request *r)
     return request_takes(r, "session_key") ? request_text(r, "session_key") : SPAN("");
 }
 
+static struct span cookie_token(const struct request *r)
+{
+    struct pairs cookies;
+    cookies_parse(request_arena(r), request_head(r, "Cookie"), &cookies);
+    return pairs_get(&cookies, SPAN("weir_session"));
+}
+
 static int64_t user_of_token(const struct request *r, struct snap *s, struct span token)
 {
     unsigned char hash[32];
@@ -194,6 +201,7 @@ struct reply *diary_admit(const struct request *r, struct snap *s, unsigned need
         generation = g;
     }
     struct span token = token_of(r);
+    if (!token.n && named) token = cookie_token(r);                /* a browser sends it by itself, so alone it proves nothing */
     if (token.n) {
         by_token = user_of_token(r, s, token);
         if (!by_token) return not_logged_in(r);
