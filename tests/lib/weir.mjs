@@ -6,6 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { after } from 'node:test';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,8 +22,11 @@ export const SECRET = 'sandbox-secret';
 const READY_MS = 60_000;                                       // sanitizer builds on a busy machine
 const STOP_MS = 60_000;
 const TROUBLE = /\bbug\b|runtime error:|Sanitizer|rehearsal|stack smashing|double free|corrupt/;
+const LEFT_MS = 20_000;
 const living = new Set();
-process.on('exit', () => { for (const child of living) child.kill('SIGKILL'); });
+const end = () => { for (const child of living) child.kill('SIGKILL'); };
+process.on('exit', end);
+after(() => { setTimeout(end, LEFT_MS).unref(); });            // of a test that failed before its stop(): its sockets would keep this process for ever
 
 /** The environment for the program: without settings that the caller's shell may have. */
 function environment() {
@@ -40,8 +44,8 @@ export function runWeir(args, { input = '', env = {} } = {}) {
 }
 
 /** Starts `weir ARGS` and waits for its line "ready URL [sandbox URL]". */
-async function start(args, folder, owned) {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
+async function start(args, folder, owned, env = {}) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...environment(), ...env } });
   living.add(child);
   const weir = { child, pid: child.pid, folder, url: '', port: 0, sandbox: '', out: '', err: '' };
   const closed = new Promise((resolve) => child.on('close', (code, signal) => { living.delete(child); resolve({ code, signal }); }));
@@ -87,9 +91,9 @@ async function start(args, folder, owned) {
 
 const assignments = (settings) => Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
 
-async function server(kind, args, settings, folder, owned) {
+async function server(kind, args, settings, folder, owned, env) {
   const all = { 'debug.rehearse': 'true', 'server.rate': '0', 'server.principal_rate': '0', 'log.access': 'off', ...settings };
-  const weir = await start([kind, ...args, '--data', folder, '--debug-routes', ...assignments(all)], folder, owned);
+  const weir = await start([kind, ...args, '--data', folder, '--debug-routes', ...assignments(all)], folder, owned, env);
   Object.assign(weir, clientOf(weir));
   await notice(weir);                                          // which commands are called from here on
   return weir;
@@ -103,11 +107,11 @@ export function startDemo(settings = {}, { folder } = {}) {
   return server('demo', ['--port', '0'], settings, data, owned);
 }
 
-/** `weir serve`; with `wechat`, a sandbox that plays WeChat for it. */
-export function startServe(settings = {}, { folder, wechat, args = [] } = {}) {
+/** `weir serve`; with `wechat`, a sandbox that plays WeChat for it. args: further flags; env: settings in the environment. */
+export function startServe(settings = {}, { folder, wechat, args = [], env } = {}) {
   const [data, owned] = folderOf(folder);
   const by = wechat ? { 'wechat.api_url': wechat.url, 'wechat.appid': APPID, 'wechat.secret': SECRET } : {};
-  return server('serve', ['--listen', '127.0.0.1:0', ...args], { ...by, ...settings }, data, owned);
+  return server('serve', ['--listen', '127.0.0.1:0', ...args], { ...by, ...settings }, data, owned, env);
 }
 
 /** `weir sandbox` alone. */
