@@ -8,6 +8,8 @@
 
 enum { WINDOW_DAYS = 2, KEPT_DAYS = 4 };                          /* kept longer than the window, so that a clock that is set back finds them */
 #define DAY_MS (24 * 3600 * 1000LL)
+/* Requests come to the writer in another order than their clocks were read in: what waits may be a little younger than who looks for it. */
+#define LATEST(r) (request_now(r) + LIMIT_COMMAND_MS)
 
 static const struct query q_enter = { "diary.waiting_enter",
     "INSERT INTO diary_waiting (diary_id, user_id, emotion, v, created_ms) VALUES ($1, $2, $3, $4, $5)"
@@ -131,7 +133,7 @@ void matching_return_user(const struct request *r, struct txn *t, int64_t user_i
 
 static int64_t find_neutral(const struct request *r, struct txn *t, int64_t user_id)
 {
-    const struct row *row = txn_one(t, &q_neutral, V_INT(user_id), V_INT(request_now(r) - WINDOW_DAYS * DAY_MS), V_INT(request_now(r)));
+    const struct row *row = txn_one(t, &q_neutral, V_INT(user_id), V_INT(request_now(r) - WINDOW_DAYS * DAY_MS), V_INT(LATEST(r)));
     return row ? row_int(row, 0) : 0;
 }
 
@@ -143,7 +145,7 @@ static int64_t find_nearest(const struct request *r, struct txn *t, int64_t user
     if (!feels(v)) return 0;
     match_search_begin(&search, diary(r)->index, v);
     while (!found && match_search_next(&search, &diary_id, &theirs) == MATCH_FOUND) {
-        const struct row *row = txn_one(t, &q_verify, V_INT(diary_id), V_INT(user_id), V_INT(request_now(r) - WINDOW_DAYS * DAY_MS), V_INT(request_now(r)));
+        const struct row *row = txn_one(t, &q_verify, V_INT(diary_id), V_INT(user_id), V_INT(request_now(r) - WINDOW_DAYS * DAY_MS), V_INT(LATEST(r)));
         if (row && unpack(row_text(row, 1), &stored) && match_vector_equal(&stored, &theirs)) found = row_int(row, 0);
     }
     match_search_end(&search);
