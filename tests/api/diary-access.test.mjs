@@ -1,7 +1,8 @@
 // Who may do what outside `open`: `weir serve` with WeChat played by the sandbox, diary.access = handle and session. Ids are sealed, somebody else's are 404 and nothing else, an alias proves nothing,
 // a WebSocket hears nothing before it has proved who it is; and WeChat's check of texts.
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { png } from '../lib/pictures.mjs';
@@ -169,6 +170,10 @@ test('ids live as long as the key that sealed them', async () => {
     is(await own.get('/matching/get_user_action/', { session_key: me.token }), 200);
     await own.stop();
     rmSync(path.join(folder, 'secret.key'));
+    const refused = runWeir(['serve', '--listen', '127.0.0.1:0', '--data', folder]);       // a key that is missing is not replaced behind the operator's back
+    assert.equal(refused.status, 1);
+    assert.match(refused.err, /secret\.key/);
+    writeFileSync(path.join(folder, 'secret.key'), randomBytes(32), { mode: 0o600 });
     own = await startServe({}, { wechat, folder });
     is(await own.get('/matching/get_user_action/', { openId: me.openId }), 404);
     assert.notEqual((await login(own, me.person)).openId, me.openId);
