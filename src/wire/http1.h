@@ -50,9 +50,9 @@ bool http_list_has(struct span value, struct span token);
 bool http_path_decode(struct arena *a, struct span raw, struct span *out);
 
 /* ---- chunked bodies ---- */
-struct http_chunked { int state; uint64_t left; size_t line; size_t trailer; };   /* all zero at the start */
+struct http_chunked { int state; unsigned names; uint64_t left; size_t line; size_t trailer; };   /* all zero at the start */
 /* Decodes in place: moves body bytes of `data` to its front. *out_body = body bytes now at the front, *out_used = bytes of input eaten. A chunk's size is
- * at most INT64_MAX in at most 16 digits; trailers (4 KiB at most) must look like headers and are thrown away.
+ * at most INT64_MAX in at most 16 digits; trailers (4 KiB at most) must look like headers, may be neither Content-Length, Transfer-Encoding nor Host, and are thrown away.
  * 1: the body is complete (what is behind *out_used belongs to the next request);  0: more is needed;  -400: refuse. 1 and -400 are for ever. */
 int http_chunked_decode(struct http_chunked *, char *data, size_t n, size_t *out_body, size_t *out_used);
 #endif

@@ -3,7 +3,8 @@
  * A machine over bytes with no buffer of its own: any split of the input gives the same body. A chunk size is one to sixteen hexadecimal
  * digits (leading zeros count) of at most INT64_MAX, and then CRLF at once: no sign, no 0x, no white space, no extension. The RFC would have
  * unknown extensions ignored; but nobody sends them, and readers who disagree about where one ends disagree about where the request ends.
- * Trailers must look like headers; they are thrown away, so nothing that they say can change a decision that was made on the head.
+ * Trailers must look like headers; they are thrown away, so nothing that they say can change a decision that was made on the head. Those that would
+ * (a length, a coding, a host) are refused all the same: whoever reads on behind us may merge them (RFC 9110, 6.5.1).
  *
  * A machine that refused refuses ever after; one that is done eats nothing more. */
 #include "wire/http1_in.h"
@@ -23,16 +24,36 @@ static enum state size_step(struct http_chunked *c, char byte)
     return byte == '\r' && c->line > 0 ? SIZE_LF : REFUSED;
 }
 
+static const struct span forbidden[] = { { "content-length", 14 }, { "transfer-encoding", 17 }, { "host", 4 } };
+
+/* One byte of a trailer's name. c->names has a bit for each forbidden name that it may still become; c->line counts its bytes. */
+static enum state name_step(struct http_chunked *c, char byte)
+{
+    if (!http_byte_is(byte, HTTP_BYTE_TOKEN)) return REFUSED;
+    for (size_t i = 0; i < LENGTH(forbidden); i++)
+        if (c->line >= forbidden[i].n || (byte | 0x20) != forbidden[i].p[c->line]) c->names &= ~(1u << i);
+    c->line++;
+    return TRAILER_NAME;
+}
+
+static enum state name_over(const struct http_chunked *c)
+{
+    for (size_t i = 0; i < LENGTH(forbidden); i++)
+        if ((c->names & 1u << i) && c->line == forbidden[i].n) return REFUSED;
+    return TRAILER_VALUE;
+}
+
 static enum state trailer_step(struct http_chunked *c, enum state now, char byte)
 {
     if (++c->trailer > LIMIT_TRAILER_BYTES) return REFUSED;
     switch (now) {
     case TRAILER_FIRST:
         if (byte == '\r') return END_LF;
-        return http_byte_is(byte, HTTP_BYTE_TOKEN) ? TRAILER_NAME : REFUSED;
+        c->line = 0;
+        c->names = (1u << LENGTH(forbidden)) - 1;
+        return name_step(c, byte);
     case TRAILER_NAME:
-        if (byte == ':') return TRAILER_VALUE;
-        return http_byte_is(byte, HTTP_BYTE_TOKEN) ? TRAILER_NAME : REFUSED;
+        return byte == ':' ? name_over(c) : name_step(c, byte);
     case TRAILER_VALUE:
         if (byte == '\r') return TRAILER_LF;
         return byte == '\t' || http_byte_printable(byte) ? TRAILER_VALUE : REFUSED;
