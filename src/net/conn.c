@@ -192,6 +192,13 @@ static struct span guess_path(struct span raw)
     return n && s.p[0] == '/' ? span_from(s.p, n) : SPAN("");
 }
 
+/* Did a head that could not be read ask without wanting a body? */
+static bool guess_bodyless(struct span raw)
+{
+    while (raw.n && (raw.p[0] == '\r' || raw.p[0] == '\n')) raw = span_cut(raw, 1);
+    return span_begins(raw, SPAN("HEAD "));
+}
+
 void conn_refuse(struct conn *c, int status, struct span raw_head)
 {
     struct loop *l = c->loop;
@@ -201,7 +208,7 @@ void conn_refuse(struct conn *c, int status, struct span raw_head)
     buf_init(&body, 64 * 1024);
     if (config->on_refused) config->on_refused(l, status, ex ? ex->head.path : guess_path(raw_head), &body, config->user);
     if (body.failed) body.n = 0;
-    bool bodyless = ex && ex->head.method == HTTP_HEAD;
+    bool bodyless = ex ? ex->head.method == HTTP_HEAD : guess_bodyless(raw_head);
     struct buf *b = out_open(c);
     size_t before = b->n;
     answer_head(l, b, status, SPAN("Content-Type: application/json\r\n"), (int64_t)body.n, false, false, 1);

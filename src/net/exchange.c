@@ -96,7 +96,8 @@ void answer_head(struct loop *l, struct buf *b, int status, struct span headers,
         p = put(p, SPAN("\r\n"));
     }
     if (chunked) p = put(p, SPAN("Transfer-Encoding: chunked\r\n"));
-    if (!keep) p = put(p, SPAN("Connection: close\r\n"));
+    if (status == 426) p = put(p, keep ? SPAN("Connection: Upgrade\r\n") : SPAN("Connection: close, Upgrade\r\n"));    /* goes with the Upgrade line that a 426 must have */
+    else if (!keep) p = put(p, SPAN("Connection: close\r\n"));
     else if (minor == 0) p = put(p, SPAN("Connection: keep-alive\r\n"));
     p = put(p, headers);
     p = put(p, SPAN("\r\n"));
