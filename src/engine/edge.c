@@ -263,14 +263,18 @@ static bool names_loopback(struct span host)
     if (host.n && host.p[0] == '[') return span_begins(host, SPAN("[::1]"));
     int colon = span_find(host, ':');
     if (colon >= 0) host.n = (size_t)colon;
-    return span_is_nocase(host, SPAN("localhost")) || span_begins(host, SPAN("127."));
+    if (!span_begins(host, SPAN("127."))) return span_is_nocase(host, SPAN("localhost"));
+    for (size_t i = 0; i < host.n; i++)
+        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9')) return false;        /* 127.evil.example is a name like any other */
+    return true;
 }
 
-/* The demo believes everybody on this machine. A page from elsewhere whose name was bent to 127.0.0.1 (DNS rebinding) is not on this machine: its Host tells. */
+/* The demo believes everybody on this machine. A page from elsewhere whose name was bent to 127.0.0.1 (DNS rebinding) is not on this machine: its Host tells.
+ * With debug routes the server is under test, by suites that send any Host. */
 static bool rebound(const struct request *r)
 {
     struct span host = exchange_head(r->exchange)->host;
-    return r->engine->demo && exchange_is_loopback(r->exchange) && host.n && !names_loopback(host) && !span_ends(r->engine->public_url, host);
+    return r->engine->demo && !r->engine->debug && exchange_is_loopback(r->exchange) && host.n && !names_loopback(host) && !span_ends(r->engine->public_url, host);
 }
 
 static void route(struct request *r, void *unused)
