@@ -179,7 +179,7 @@ test('ids live as long as the key that sealed them', async () => {
     assert.notEqual((await login(own, me.person)).openId, me.openId);
     await own.stop();
     const ends = runWeir(['serve', '--listen', '127.0.0.1:0', '--data', folder, '--set', 'server.secret_key=short']);
-    assert.equal(ends.status, 2 - (ends.status === 1), ends.err);
+    assert.ok(ends.status === 1 || ends.status === 2, ends.err);
     assert.doesNotMatch(ends.err, /short/, 'a secret is not repeated');
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -23,9 +23,9 @@ const READY_MS = 60_000;                                       // sanitizer buil
 const STOP_MS = 60_000;
 const TROUBLE = /\bbug\b|runtime error:|Sanitizer|rehearsal|stack smashing|double free|corrupt/;
 const LEFT_MS = 20_000;
-const living = new Set();
+const living = new Set(), folders = new Set();
 const end = () => { for (const child of living) child.kill('SIGKILL'); };
-process.on('exit', end);
+process.on('exit', () => { end(); for (const folder of folders) rmSync(folder, { recursive: true, force: true }); });
 after(() => { setTimeout(end, LEFT_MS).unref(); });            // of a test that failed before its stop(): its sockets would keep this process for ever
 
 /** The environment for the program: without settings that the caller's shell may have. */
@@ -35,7 +35,12 @@ function environment() {
   return env;
 }
 
-export const temporaryFolder = () => mkdtempSync(path.join(tmpdir(), 'weir-test-'));
+/** A new folder, removed when this process ends. */
+export function temporaryFolder() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'weir-test-'));
+  folders.add(folder);
+  return folder;
+}
 
 /** Runs `weir ARGS` to its end: { status, out, err }. */
 export function runWeir(args, { input = '', env = {} } = {}) {
