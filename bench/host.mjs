@@ -12,8 +12,13 @@ const { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync
 const living = new Set();
 let folder = '';
 
-function cleanUp() {
+/** What a part that failed has left running. */
+export function stopAll() {
   for (const child of living) child.kill('SIGKILL');
+}
+
+function cleanUp() {
+  stopAll();
   if (folder) rmSync(folder, { recursive: true, force: true });
   folder = '';
 }

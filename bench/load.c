@@ -7,7 +7,8 @@
  * connecting is not in it. Every answer must be 200 and, with --body, have exactly so many bytes of body: otherwise the tool fails, since a refusal is quick. With --find it counts the answers
  * that contain TEXT. --count ends after so many answers instead of a time. At the end the answers under way are waited for: nothing that was sent goes uncounted by the next tool.
  *
- * Why not wrk: both sides of a ratio have the same generator, it takes half of wrk's processor time (which on two cores is the servers' loss), and it checks the answers. */
+ * Why not wrk (measured side by side: the same requests a second, 6.2 us of processor time a request against wrk's 7.4): it checks every answer, counts from one clock with the servers'
+ * processor time, and can say something else in each request. */
 #include "tool.h"
 
 #include <errno.h>

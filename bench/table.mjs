@@ -13,7 +13,7 @@ export function number(value) {
   if (value === undefined || value === null || Number.isNaN(value)) return '';
   const size = Math.abs(value);
   if (size >= 100) return Math.round(value).toLocaleString('en-US');
-  return size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value === 0 ? '0' : value.toPrecision(2);
+  return size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : size >= 0.1 ? value.toFixed(2) : value === 0 ? '0' : value.toPrecision(2);
 }
 
 export class Table {

@@ -13,7 +13,7 @@ void tool_raise_descriptors(size_t wanted);                /* fails if the hard 
 int tool_connect(int port);                                /* to 127.0.0.1: connected, non-blocking, without Nagle; closed by RST, so that no port stays in TIME_WAIT */
 struct span tool_read_file(const char *path);              /* NUL behind it; never freed */
 
-/* utime + stime of processes ("12,34") in microseconds, in the kernel's ticks of 10 ms: for windows of a second and more. */
+/* Processor time that processes ("12,34") have used so far, user and system, in microseconds. */
 uint64_t tool_cpu_of_us(const char *pids);
 
 /* ---- arguments: --name value ---- */
