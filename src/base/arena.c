@@ -156,6 +156,18 @@ struct span arena_copy(struct arena *a, struct span s)
 
 const char *arena_z(struct arena *a, struct span s) { return arena_copy(a, s).p; }
 
+struct span arena_int(struct arena *a, int64_t v)
+{
+    char *p = arena_take(a, 24);
+    if (!p) return (struct span){ NULL, 0 };
+    char *end = p + 23, *at = end;
+    uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
+    *at = '\0';
+    do *--at = (char)('0' + u % 10); while ((u /= 10) != 0);
+    if (v < 0) *--at = '-';
+    return (struct span){ at, (size_t)(end - at) };
+}
+
 struct span arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list args, again;

@@ -49,6 +49,7 @@ size_t utf8_count(struct span s)
 
 struct span utf8_head(struct span s, size_t code_points)
 {
+    if (s.n <= code_points) return s;                  /* a character is a byte at least */
     size_t i = 0;
     for (; i < s.n; i++)
         if (((unsigned char)s.p[i] & 0xc0) != 0x80 && code_points-- == 0) break;

@@ -159,9 +159,8 @@ static bool run_inline(struct request *r, void (*fn)(struct request *, void *))
     struct loop_state *s = state_of(r);
     struct snap snap = { s->reader, r->arena, r };
     request_begin_run(r);
-    if (store_view_begin(s->reader, INLINE_BUDGET_MS) == STORE_OK) request_guarded(r, fn, &snap);
-    enum store_fault f = store_fault_now(s->reader);
-    store_view_end(s->reader);
+    if (view_open(s, INLINE_BUDGET_MS)) request_guarded(r, fn, &snap);
+    enum store_fault f = view_done(s);
     if (f == STORE_INTERRUPTED) return false;
     if (f != STORE_OK) {
         log_error("read", "%s: %s", request_command(r)->name, store_error_text(s->reader));
@@ -479,6 +478,7 @@ static void edge_loop_stop(struct loop *loop, void *engine)
 {
     (void)engine;
     struct loop_state *s = loop_user(loop);
+    view_close(s);
     edge_flush_access(s);
     hub_local_free(&s->hub);
 }
@@ -486,6 +486,7 @@ static void edge_loop_stop(struct loop *loop, void *engine)
 static void edge_loop_turn(struct loop *loop, void *engine)
 {
     (void)engine;
+    view_close(loop_user(loop));
     edge_flush_access(loop_user(loop));
 }
 

@@ -101,6 +101,8 @@ struct loop_state {
     struct engine *engine;
     struct loop *loop;
     struct store_conn *reader;
+    bool viewing;                                 /* the reader's view is open, for the requests of this turn */
+    uint64_t view_commits;                        /* e->commits when it began */
     struct hub_local *hub;
     struct buf access;                            /* log lines not yet written */
     struct counts *counts;
@@ -146,6 +148,7 @@ struct engine {
     _Atomic int64_t *rates;
     uint64_t rate_seed;
     _Atomic bool stopping, broken, store_sick, writer_full;
+    _Atomic uint64_t commits;                     /* of the writer; raised before anybody is told */
     int stop_pipe[2];
     uint64_t boot_id;
     _Atomic uint64_t request_counter, batches, batch_jobs, commits_failed, outbox_delivered, outbox_failed, queue_refused, rate_refused, idempotent_hits, reruns, publications;
@@ -174,6 +177,11 @@ void request_free(struct request *);
 /* reply.c */
 struct span error_body(const struct engine *, struct buf *out, struct span path, int status, struct span message);
 struct span outage_message(const struct request *);
+
+/* view.c: reading on a loop */
+bool view_open(struct loop_state *, int64_t budget_ms);         /* false: store_fault_now tells */
+enum store_fault view_done(struct loop_state *);                /* the fault of this request; the view stays for the next one of the turn */
+void view_close(struct loop_state *);                           /* end of the turn; harmless without one */
 
 /* edge.c */
 void edge_release(struct request *);              /* the answer goes out; on the request's loop */

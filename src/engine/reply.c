@@ -14,6 +14,7 @@ struct reply *reply_new(const struct request *r, int status)
     reply->status = status;
     buf_init(&reply->body, LIMIT_REPLY_BYTES);
     buf_init(&reply->headers, LIMIT_HEAD_BYTES);
+    buf_reserve(&reply->body, 2000);                   /* most replies then never grow */
     jout_init(&reply->json, &reply->body);
     arena_defer(r->arena, free_reply, reply);
     return reply;

@@ -54,13 +54,12 @@ static bool run_join(struct request *r, struct joining *j)
 {
     struct loop_state *s = loop_user(r->loop);
     j->snap = (struct snap){ s->reader, r->arena, r };
-    if (store_view_begin(s->reader, INLINE_BUDGET_MS * 20) == STORE_OK) request_guarded(r, call_join, j);
-    if (store_fault_now(s->reader) != STORE_OK) {
+    if (view_open(s, INLINE_BUDGET_MS * 20)) request_guarded(r, call_join, j);
+    if (view_done(s) != STORE_OK) {
         log_error("channel", "%s: %s", r->entry->channel->name, store_error_text(s->reader));
         r->reply = NULL;
         r->outage = 503;
     }
-    store_view_end(s->reader);
     return !r->outage && !r->reply;
 }
 

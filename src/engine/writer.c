@@ -207,6 +207,7 @@ again:
     for (struct request *r = list; r; r = r->next) r->step = STEP_COMMIT;
     switch (store_commit(e->writer_conn)) {
     case STORE_COMMITTED:
+        atomic_fetch_add(&e->commits, 1);
         sick(e, false, "");
         release_all(e, list, true);
         return;

@@ -159,7 +159,8 @@ struct exchange {
     char client[46];
     uint8_t client_n;
     struct address peer;
-    bool tls : 1, trusted : 1, lost : 1;
+    bool tls, trusted;                  /* never changed again: bytes of their own, because other threads may ask while the loop writes the bits below */
+    bool lost : 1;
     bool stream_body : 1, body_paused : 1, body_complete : 1;
     bool in_callback : 1, ended : 1;    /* ended while in a callback: on_done comes when it returns */
     bool begun : 1, chunked : 1, bodyless : 1, keep : 1, want_drained : 1;

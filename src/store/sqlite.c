@@ -396,6 +396,13 @@ enum store_fault store_view_begin(struct store_conn *c, int64_t budget_ms)
     return rc == SQLITE_OK ? STORE_OK : note_fault(c, rc, "begin view");
 }
 
+void store_view_again(struct store_conn *c, int64_t budget_ms)
+{
+    must(c->in_view);
+    c->fault = STORE_OK;
+    c->deadline_mono_ms = budget_ms ? clock_mono_ms() + budget_ms : 0;
+}
+
 void store_view_end(struct store_conn *c)
 {
     must(c->in_view);

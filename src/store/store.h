@@ -65,6 +65,8 @@ void store_disconnect(struct store_conn **);
 /* A view is one snapshot, taken by its first query. At most budget_ms of work (0 = none); must be ended by the same function that began it. */
 enum store_fault store_view_begin(struct store_conn *, int64_t budget_ms);
 void store_view_end(struct store_conn *);
+/* A further request in a view that is still open: its own budget, and no memory of faults. */
+void store_view_again(struct store_conn *, int64_t budget_ms);
 
 /* ---- writing: a transaction holds jobs, each behind a savepoint ---- */
 enum store_fault store_begin(struct store_conn *);                   /* begin immediate */

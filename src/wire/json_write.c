@@ -128,6 +128,22 @@ static size_t character_bytes(const unsigned char *p, const unsigned char *limit
     return left >= n && c >= 0xE0 && utf8_valid(span_from(p, n)) ? n : 0;
 }
 
+/* Past the common three-byte characters at p (E3..EC and EE, EF: Han, kana, full width), one comparison each. */
+static inline const unsigned char *han_end(const unsigned char *p, const unsigned char *limit)
+{
+    uint32_t w;
+    for (; limit - p >= 4; p += 3) {
+        memcpy(&w, p, 4);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        w = __builtin_bswap32(w);
+#endif
+        unsigned first = w & 0xFF;
+        if ((w & 0xC0C0F0) != 0x8080E0 || first < 0xE3 || first == 0xED)
+            break;
+    }
+    return p;
+}
+
 /* The first byte at or behind p that cannot be copied as it is. */
 static const unsigned char *run_end(const unsigned char *p, const unsigned char *limit, unsigned also)
 {
@@ -143,6 +159,9 @@ static const unsigned char *run_end(const unsigned char *p, const unsigned char 
             continue;
         if (*p < 0x80)
             return p;
+        p = han_end(p, limit);
+        if (p == limit || *p < 0x80)
+            continue;
         do {
             size_t n = character_bytes(p, limit);
             if (n == 0)

@@ -102,13 +102,13 @@ struct span alias_of(const struct request *r, int64_t user_id, struct span openi
 
 struct span diary_id_out(const struct request *r, int64_t owner_id, int64_t generation, int64_t diary_id)
 {
-    if (diary(r)->access == ACCESS_OPEN) return arena_printf(request_arena(r), "%lld", (long long)diary_id);
+    if (diary(r)->access == ACCESS_OPEN) return arena_int(request_arena(r), diary_id);
     return sealed_make(request_arena(r), request_sealer(r), "diary", (struct sealed){ owner_id, diary_id, generation });
 }
 
 struct span pair_id_out(const struct request *r, const struct user *u, int64_t pair_id)
 {
-    if (diary(r)->access == ACCESS_OPEN) return arena_printf(request_arena(r), "%lld", (long long)pair_id);
+    if (diary(r)->access == ACCESS_OPEN) return arena_int(request_arena(r), pair_id);
     return sealed_make(request_arena(r), request_sealer(r), "pair", (struct sealed){ u->id, pair_id, u->generation });
 }
 
