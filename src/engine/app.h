@@ -101,7 +101,10 @@ struct arena *snap_arena(struct snap *);
 const struct row *snap_one_of(struct snap *, const struct query *, const struct value *, size_t);
 struct rows snap_all_of(struct snap *, const struct query *, const struct value *, size_t);
 int64_t txn_do_of(struct txn *, const struct query *, const struct value *, size_t);
+int64_t txn_insert_of(struct txn *, const struct query *, const struct value *, size_t);
 /* One row or NULL; all rows (the SQL bounds them; at most 100,000); a change without rows: the number of rows changed. RETURNING: snap_one(txn_view(t), …). */
+/* txn_insert: for queries with QUERY_INSERTS: the new row's id. */
+#define txn_insert(txn, query, ...) txn_insert_of((txn), (query), STORE_ARGS(__VA_ARGS__))
 #define snap_one(snap, query, ...) snap_one_of((snap), (query), STORE_ARGS(__VA_ARGS__))
 #define snap_all(snap, query, ...) snap_all_of((snap), (query), STORE_ARGS(__VA_ARGS__))
 #define txn_one(txn, query, ...) snap_one_of(txn_view(txn), (query), STORE_ARGS(__VA_ARGS__))

@@ -192,6 +192,12 @@ int64_t txn_do_of(struct txn *t, const struct query *q, const struct value *args
     return store_change(t->view.conn, q, args, n);
 }
 
+int64_t txn_insert_of(struct txn *t, const struct query *q, const struct value *args, size_t n)
+{
+    must_be_writer();
+    return store_insert(t->view.conn, q, args, n);
+}
+
 /* ---- effects ---- */
 
 static struct effect *effect_add(struct txn *t, struct effect model)

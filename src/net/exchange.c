@@ -139,7 +139,7 @@ static void exchange_answered(struct exchange *ex, bool keep)
     bool unread = c->state == CONN_BODY && !ex->body_complete;
     ex->conn = NULL;
     c->exchange = NULL;
-    if (!keep) conn_finish(c, unread || c->linger);
+    if (!keep) conn_finish(c, unread || c->linger || ex->head.keep_alive);     /* who did not ask for the end may have sent another request already */
     else if (unread) discard_start(c, ex);
     else c->state = CONN_HEAD;
     if (c->loop->working != c) conn_ready(c);

@@ -38,7 +38,8 @@ struct span row_text(const struct row *, size_t column);             /* TEXT or 
 bool row_null(const struct row *, size_t column);
 
 /* ---- queries ---- */
-enum { QUERY_SCANS = 1 };       /* an unindexed scan on purpose: the test that looks for scans passes it over */
+enum { QUERY_SCANS = 1,         /* an unindexed scan on purpose: the test that looks for scans passes it over */
+       QUERY_INSERTS = 2 };     /* an INSERT of one row whose text ends in " RETURNING id": for store_insert */
 struct query { const char *name; const char *sql; unsigned flags; };   /* name: "diary.find_user", unique */
 
 /* ---- opening ---- */
@@ -71,6 +72,10 @@ void store_view_again(struct store_conn *, int64_t budget_ms);
 /* ---- writing: a transaction holds jobs, each behind a savepoint ---- */
 enum store_fault store_begin(struct store_conn *);                   /* begin immediate */
 enum store_fault store_mark(struct store_conn *);                    /* savepoint of the next job */
+/* The next job without a savepoint, which is cheaper (SQLite copies each page that a savepoint sees changed): what it changes cannot be taken back alone. Untouched: it changed nothing, met no fault, and
+ * the transaction is still there, so there is nothing to take back. */
+void store_next(struct store_conn *);
+bool store_untouched(const struct store_conn *);
 enum store_settled { STORE_KEPT, STORE_DROPPED, STORE_BATCH_LOST };
 /* Ends the job: keep → release, else roll back to its mark. A job whose statements met a fault is dropped even if keep was asked (ask store_fault_now first). BATCH_LOST: the whole transaction is gone
  * (an aborting UPDATE inside a savepoint takes the batch with it: sqlite3_get_autocommit), the jobs before must run again. */
@@ -86,6 +91,7 @@ bool store_in_transaction(const struct store_conn *);
 struct rows store_query(struct store_conn *, struct arena *, const struct query *, const struct value *args, size_t n, size_t max_rows);
 /* Changes made (rows). 0 on a fault. */
 int64_t store_change(struct store_conn *, const struct query *, const struct value *args, size_t n);
+int64_t store_insert(struct store_conn *, const struct query *, const struct value *args, size_t n);      /* the new row's id; 0 on a fault, or if nothing was inserted */
 enum store_fault store_fault_now(const struct store_conn *);         /* the sticky fault of the present view or job */
 const char *store_error_text(const struct store_conn *);            /* for the log; never holds values */
 void store_interrupt_at(struct store_conn *, int64_t deadline_mono_ms);   /* 0 = never; statements beyond it are interrupted */

@@ -16,6 +16,7 @@ struct store_conn {
     bool read_only, in_view, in_transaction;
     enum store_fault fault;                  /* sticky until the view or the job ends */
     int64_t deadline_mono_ms;
+    int64_t changes_before;                  /* at store_next */
     int wal_frames;                          /* in the log after the last commit of this connection */
     char error[256];
     size_t prepared_count;

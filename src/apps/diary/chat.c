@@ -4,7 +4,7 @@
  * anybody's in `open`, else for logged-in users if diary.rooms lists it. What is sent is stored, then broadcast: the sender's frame shows his own handle, the others' his alias. */
 #include "apps/diary/diary_in.h"
 
-static const struct query q_seq = { "diary.room_seq", "INSERT INTO diary_room (room, last_seq) VALUES ($1, 1) ON CONFLICT (room) DO UPDATE SET last_seq = diary_room.last_seq + 1 RETURNING last_seq", 0 };
+static const struct query q_seq = { "diary.room_seq", "INSERT INTO diary_room (room, last_seq) VALUES ($1, 1) ON CONFLICT (room) DO UPDATE SET last_seq = diary_room.last_seq + 1", 0 };
 static const struct query q_say = { "diary.say", "INSERT INTO diary_message (room, seq, user_id, content, created_ms) VALUES ($1, $2, $3, $4, $5)", 0 };
 #define MESSAGE "SELECT m.seq, m.content, m.created_ms, m.user_id, u.openid FROM diary_message m JOIN diary_user u ON u.id = m.user_id WHERE m.room = $1 AND (m.hidden = 0 OR m.user_id = $4)"
 static const struct query q_after = { "diary.history_after", MESSAGE " AND m.seq > $2 ORDER BY m.seq LIMIT $3", 0 };
@@ -137,7 +137,8 @@ struct reply *say_apply(const struct request *r, void *carry, struct txn *t)
     if (refusal) return refusal;
     const struct user *u = me(r);
     struct span text = request_text(r, "content");
-    const struct row *row = txn_one(t, &q_seq, V_TEXT(room.key));
+    txn_do(t, &q_seq, V_TEXT(room.key));                          /* and read in the same transaction: RETURNING costs SQLite a temporary tree */
+    const struct row *row = txn_one(t, &q_last, V_TEXT(room.key));
     if (!row) return status_success(r);                            /* the store is out of order: the engine answers */
     int64_t seq = row_int(row, 0);
     txn_do(t, &q_say, V_TEXT(room.key), V_INT(seq), V_INT(u->id), V_TEXT(text), V_INT(request_now(r)));

@@ -3,7 +3,7 @@
 
 static const struct query q_new_user = { "diary.entry_new_user", "INSERT INTO diary_user (openid, created_ms) VALUES ($1, $2) ON CONFLICT (openid) DO NOTHING", 0 };
 static const struct query q_insert = { "diary.entry_insert",
-    "INSERT INTO diary_entry (user_id, title, content, emotion, p, created_ms, edited_ms) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id", 0 };
+    "INSERT INTO diary_entry (user_id, title, content, emotion, p, created_ms, edited_ms) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id", QUERY_INSERTS };
 /* user $2 = 0: anybody's, as `open` has it */
 static const struct query q_get = { "diary.entry_get", "SELECT id, title, content, emotion, created_ms, user_id FROM diary_entry WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
 static const struct query q_edit = { "diary.entry_edit",
@@ -98,10 +98,10 @@ struct reply *write_apply(const struct request *r, void *carry, struct txn *t)
     /* as the original: matched before the new diary is stored; who has a partner keeps him and is not looked for */
     bool looks = !author->partner_id;
     int64_t found = looks ? matching_find(r, t, author->id, d->emotion.code, &d->v) : 0;
-    const struct row *row = txn_one(t, &q_insert, V_INT(author->id), V_TEXT(request_text(r, "title")), V_TEXT(request_text(r, "content")), V_INT(d->emotion.code),
+    int64_t id = txn_insert(t, &q_insert, V_INT(author->id), V_TEXT(request_text(r, "title")), V_TEXT(request_text(r, "content")), V_INT(d->emotion.code),
                                     V_BLOB(span_from(d->p, 16)), V_INT(request_now(r)));
-    if (row && looks && !found) matching_enter(r, t, row_int(row, 0), author->id, request_now(r), d->emotion.code, &d->v);
-    if (row) check_again_later(t, &d->checked, "diary", row_int(row, 0), SPAN(""));
+    if (id && looks && !found) matching_enter(r, t, id, author->id, request_now(r), d->emotion.code, &d->v);
+    if (id) check_again_later(t, &d->checked, "diary", id, SPAN(""));
     if (found) author = user_by_id(txn_view(t), author->id);
     struct reply *reply = reply_new(r, 200);
     put_emotion(reply, d->emotion.code);

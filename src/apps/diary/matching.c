@@ -14,10 +14,10 @@ enum { WINDOW_DAYS = 2, KEPT_DAYS = 4 };                          /* kept longer
 static const struct query q_enter = { "diary.waiting_enter",
     "INSERT INTO diary_waiting (diary_id, user_id, emotion, v, created_ms) VALUES ($1, $2, $3, $4, $5)"
     " ON CONFLICT (diary_id) DO UPDATE SET emotion = excluded.emotion, v = excluded.v", 0 };
-static const struct query q_leave_diary = { "diary.waiting_leave_diary", "DELETE FROM diary_waiting WHERE diary_id = $1 RETURNING diary_id, v", 0 };
-static const struct query q_leave_user = { "diary.waiting_leave_user", "DELETE FROM diary_waiting WHERE user_id = $1 RETURNING diary_id, v", 0 };
-static const struct query q_sweep = { "diary.waiting_sweep",
-    "DELETE FROM diary_waiting WHERE diary_id IN (SELECT diary_id FROM diary_waiting WHERE created_ms < $1 ORDER BY created_ms LIMIT 64) RETURNING diary_id, v", 0 };
+static const struct query q_leave_diary = { "diary.waiting_leave_diary", "DELETE FROM diary_waiting WHERE diary_id = $1", 0 };
+static const struct query q_of_diary = { "diary.waiting_of_diary", "SELECT diary_id, v FROM diary_waiting WHERE diary_id = $1", 0 };
+static const struct query q_of_user = { "diary.waiting_of_user", "SELECT diary_id, v FROM diary_waiting WHERE user_id = $1", 0 };
+static const struct query q_old = { "diary.waiting_old", "SELECT diary_id, v FROM diary_waiting WHERE created_ms < $1 ORDER BY created_ms LIMIT 64", 0 };
 static const struct query q_verify = { "diary.waiting_verify",
     "SELECT user_id, v FROM diary_waiting w WHERE diary_id = $1 AND user_id <> $2 AND emotion <> 0 AND created_ms >= $3 AND created_ms <= $4"
     " AND NOT EXISTS (SELECT 1 FROM diary_block b WHERE b.user_id = $2 AND b.other_id = w.user_id) AND NOT EXISTS (SELECT 1 FROM diary_block b WHERE b.user_id = w.user_id AND b.other_id = $2)", 0 };
@@ -26,12 +26,12 @@ static const struct query q_neutral = { "diary.waiting_neutral",
     " AND NOT EXISTS (SELECT 1 FROM diary_block b WHERE b.user_id = $1 AND b.other_id = w.user_id) AND NOT EXISTS (SELECT 1 FROM diary_block b WHERE b.user_id = w.user_id AND b.other_id = $1)"
     " ORDER BY created_ms, diary_id LIMIT 1", 0 };
 static const struct query q_recent = { "diary.waiting_recent", "SELECT id, emotion, p, created_ms FROM diary_entry WHERE user_id = $1 AND created_ms >= $2", 0 };
-static const struct query q_pair_new = { "diary.pair_new", "INSERT INTO diary_pair (one_id, two_id, created_ms) VALUES ($1, $2, $3) RETURNING id", 0 };
+static const struct query q_pair_new = { "diary.pair_new", "INSERT INTO diary_pair (one_id, two_id, created_ms) VALUES ($1, $2, $3) RETURNING id", QUERY_INSERTS };
 static const struct query q_member_new = { "diary.member_new", "INSERT INTO diary_member (user_id, pair_id, partner_id) VALUES ($1, $2, $3)", 0 };
 static const struct query q_member_end = { "diary.member_end", "DELETE FROM diary_member WHERE user_id = $1 OR partner_id = $1", 0 };
 static const struct query q_pair_end = { "diary.pair_end", "UPDATE diary_pair SET ended_ms = $2 WHERE id = $1", 0 };
 static const struct query q_load = { "diary.waiting_load", "SELECT diary_id, v FROM diary_waiting WHERE diary_id > $1 AND emotion <> 0 ORDER BY diary_id LIMIT 10000", 0 };
-const struct query *const matching_queries[] = { &q_enter, &q_leave_diary, &q_leave_user, &q_sweep, &q_verify, &q_neutral, &q_recent, &q_pair_new, &q_member_new, &q_member_end, &q_pair_end, &q_load, NULL };
+const struct query *const matching_queries[] = { &q_enter, &q_leave_diary, &q_of_diary, &q_of_user, &q_old, &q_verify, &q_neutral, &q_recent, &q_pair_new, &q_member_new, &q_member_end, &q_pair_end, &q_load, NULL };
 
 /* ---- vectors ---- */
 
@@ -106,15 +106,18 @@ void matching_enter(const struct request *r, struct txn *t, int64_t diary_id, in
     note(t, diary_id, *v, true);
 }
 
+/* Out of the table now, out of the index after the commit. */
 static void leave(struct txn *t, struct rows gone)
 {
     struct match_vector v;
-    for (size_t i = 0; i < gone.n; i++)
+    for (size_t i = 0; i < gone.n; i++) {
+        txn_do(t, &q_leave_diary, V_INT(row_int(&gone.at[i], 0)));
         if (unpack(row_text(&gone.at[i], 1), &v)) note(t, row_int(&gone.at[i], 0), v, false);
+    }
 }
 
-void matching_leave_diary(struct txn *t, int64_t diary_id) { leave(t, txn_all(t, &q_leave_diary, V_INT(diary_id))); }
-void matching_leave_user(struct txn *t, int64_t user_id) { leave(t, txn_all(t, &q_leave_user, V_INT(user_id))); }
+void matching_leave_diary(struct txn *t, int64_t diary_id) { leave(t, txn_all(t, &q_of_diary, V_INT(diary_id))); }
+void matching_leave_user(struct txn *t, int64_t user_id) { leave(t, txn_all(t, &q_of_user, V_INT(user_id))); }
 
 void matching_return_user(const struct request *r, struct txn *t, int64_t user_id)
 {
@@ -154,13 +157,13 @@ static int64_t find_nearest(const struct request *r, struct txn *t, int64_t user
 
 int64_t matching_find(const struct request *r, struct txn *t, int64_t user_id, int code, const struct match_vector *v)
 {
-    leave(t, txn_all(t, &q_sweep, V_INT(request_now(r) - KEPT_DAYS * DAY_MS)));
+    leave(t, txn_all(t, &q_old, V_INT(request_now(r) - KEPT_DAYS * DAY_MS)));      /* a few at a time, by those who look */
     int64_t other = code == EMOTION_NONE ? find_neutral(r, t, user_id) : find_nearest(r, t, user_id, v);
     if (!other) return 0;
-    const struct row *pair = txn_one(t, &q_pair_new, V_INT(user_id), V_INT(other), V_INT(request_now(r)));
+    int64_t pair = txn_insert(t, &q_pair_new, V_INT(user_id), V_INT(other), V_INT(request_now(r)));
     if (!pair) return 0;                                           /* the store is out of order: the engine answers */
-    txn_do(t, &q_member_new, V_INT(user_id), V_INT(row_int(pair, 0)), V_INT(other));
-    txn_do(t, &q_member_new, V_INT(other), V_INT(row_int(pair, 0)), V_INT(user_id));
+    txn_do(t, &q_member_new, V_INT(user_id), V_INT(pair), V_INT(other));
+    txn_do(t, &q_member_new, V_INT(other), V_INT(pair), V_INT(user_id));
     matching_leave_user(t, other);
     matching_leave_user(t, user_id);
     return other;
