@@ -273,7 +273,7 @@ static bool names_loopback(struct span host)
 static bool rebound(const struct request *r)
 {
     struct span host = exchange_head(r->exchange)->host;
-    return r->engine->demo && !r->engine->debug && exchange_is_loopback(r->exchange) && host.n && !names_loopback(host) && !span_ends(r->engine->public_url, host);
+    return r->engine->demo && !r->engine->debug && r->loopback && host.n && !names_loopback(host) && !span_ends(r->engine->public_url, host);
 }
 
 static void route(struct request *r, void *unused)
@@ -325,7 +325,7 @@ static void route(struct request *r, void *unused)
         answer_error(r, 404, zh ? SPAN("没有这个地址") : SPAN("there is nothing at this address"));
         return;
     }
-    bool loopback_free = e->demo && exchange_is_loopback(x);
+    bool loopback_free = e->demo && r->loopback;
     if (!loopback_free && !r->entry->own && !rate_take(e, exchange_client(x), e->rate, clock_mono_ms())) {
         answer_error(r, 429, zh ? SPAN("请求过于频繁，请稍后再试") : SPAN("too many requests, try again later"));
         return;
@@ -351,6 +351,8 @@ static void edge_head(struct exchange *x, void *engine)
     }
     r->exchange = x;
     r->step = STEP_READ;
+    r->tls = exchange_is_tls(x);
+    r->loopback = exchange_is_loopback(x);
     make_request_id(r);
     exchange_set_user(x, r);
     if (!request_guarded(r, route, NULL) && exchange_status(x) == 0) answer_error(r, 503, outage_message(r));

@@ -54,6 +54,7 @@ struct request {
     struct loop *loop;                            /* NULL: a job */
     struct arena *arena;
     bool own_arena, frame, job, chinese, api, streaming, head_sent;
+    bool tls, loopback;                           /* of the connection, asked once on its loop: the writer must not look at it */
     struct socket_ref socket;
     int64_t job_id;
     int job_attempts;

@@ -76,7 +76,7 @@ struct reply *request_admit(struct request *r, struct snap *s)
     if (refusal) return refusal;
     if (!r->rate_checked) {                                /* once a request, however often its handler runs */
         r->rate_checked = true;
-        bool free_of_it = r->principal.id == 0 || (r->engine->demo && r->exchange && exchange_is_loopback(r->exchange));
+        bool free_of_it = r->principal.id == 0 || (r->engine->demo && r->loopback);
         r->rate_refused = !free_of_it && !rate_take(r->engine, r->principal.name, r->engine->principal_rate, clock_mono_ms());
     }
     return r->rate_refused ? refuse(r, 429, "请求过于频繁，请稍后再试", "too many requests, try again later") : NULL;
@@ -94,7 +94,7 @@ const struct command *request_command(const struct request *r) { return r->entry
 const struct principal *request_principal(const struct request *r) { return &r->principal; }
 struct pairs request_pairs(const struct request *r) { return r->pairs; }
 struct uploads request_uploads(const struct request *r) { return upload_files(r); }
-bool request_tls(const struct request *r) { return r->exchange && exchange_is_tls(r->exchange); }
+bool request_tls(const struct request *r) { return r->tls; }
 
 void request_random(const struct request *r, void *out, size_t n)
 {
@@ -126,7 +126,7 @@ struct span request_origin(const struct request *r)
     if (!r->exchange) return SPAN("");
     struct span host = exchange_head(r->exchange)->host;
     if (!host.n) return SPAN("");
-    return arena_printf(r->arena, "%s://%.*s", exchange_is_tls(r->exchange) ? "https" : "http", SPAN_ARGS(host));
+    return arena_printf(r->arena, "%s://%.*s", r->tls ? "https" : "http", SPAN_ARGS(host));
 }
 
 struct span request_head(const struct request *r, const char *name)

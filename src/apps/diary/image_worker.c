@@ -133,7 +133,9 @@ static bool lock_up(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 0);
     alarm(WALL_SECONDS);                                             /* should the server be gone before it could kill us */
-    if (setpriority(PRIO_PROCESS, 0, 5) != 0 || chdir("/") != 0 || !gd_open())
+    errno = 0;
+    if (nice(5) == -1 && errno) errno = 0;                           /* politeness only: a server that is nicer already stays so */
+    if (chdir("/") != 0 || !gd_open())
         return false;
     if (!limit(RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 1) || !limit(RLIMIT_CORE, 0, 0) || !limit(RLIMIT_FSIZE, LIMIT_UPLOAD_BYTES, LIMIT_UPLOAD_BYTES) ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
