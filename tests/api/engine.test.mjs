@@ -176,6 +176,14 @@ test('debug routes tell what was understood, and exist only where they are switc
   await own.stop();
 });
 
+test('the demo, which believes everybody on this machine, answers to this machine\'s names only', async () => {
+  const own = await startDemo({ 'debug.routes': 'false' });
+  const ask = async (host) => (await rawRequest(own.port, `GET /matching/get_user_action/?openId=666 HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).status;
+  for (const host of ['127.0.0.1', `127.0.0.1:${own.port}`, 'localhost', 'LocalHost:80', '[::1]:8000', '127.1.2.3']) assert.equal(await ask(host), 200, host);
+  for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', '127.evil.example', '10.0.0.1', '[::2]']) assert.equal(await ask(host), 403, host);
+  await own.stop();
+});
+
 test('built-in files are packed for who takes it, and cached by their tag', async () => {
   const target = '/matching/static/weir.css';
   const whole = await weir.get(target), packed = await weir.get(target, {}, { headers: { 'Accept-Encoding': 'br, gzip' } });
