@@ -355,7 +355,7 @@ for (const path of ['/nothing', '/api/debug/echo/more', '/matching/static/%2e', 
 
 test('HTTP/1.0 is closed by default and kept when it asks; a Host is not needed', async () => {
   for (const [lines, kept] of [[[], false], [['Connection: keep-alive'], true], [['Connection: Keep-Alive'], true], [['Connection: keep-alive, close'], false], [['Keep-Alive: 5'], false]]) {
-    const { bytes, end } = await converse(weir.port, [request({ version: 'HTTP/1.0', host: '', lines }), LAST]);
+    const { bytes, end } = await converse(weir.port, request({ version: 'HTTP/1.0', host: '', lines }) + LAST);
     const replies = readReplies(bytes);
     assert.deepEqual([replies[0].status, replies.length, end], [200, kept ? 2 : 1, 'fin'], lines.join());
     assert.equal(replies[0].header('connection'), kept ? 'keep-alive' : 'close', lines.join());
@@ -365,7 +365,7 @@ test('HTTP/1.0 is closed by default and kept when it asks; a Host is not needed'
 test('HTTP/1.1 is kept by default; Connection: close is honoured and echoed', async () => {
   for (const [line, kept] of [['Connection: keep-alive', true], ['Connection: x', true], ['Connection: closed', true], ['X-Connection: close', true],
     ['Connection: close', false], ['Connection: CLOSE', false], ['Connection: x, close', false], ['Connection: close,', false], ['Connection: keep-alive\r\nConnection: close', false]]) {
-    const { bytes, end } = await converse(weir.port, [request({ lines: [line] }), LAST]);
+    const { bytes, end } = await converse(weir.port, request({ lines: [line] }) + LAST);
     const replies = readReplies(bytes);
     assert.deepEqual([replies[0].status, replies.length, end, replies[0].header('connection')], [200, kept ? 2 : 1, 'fin', kept ? undefined : 'close'], line);
   }
