@@ -208,6 +208,7 @@ void edge_execute(struct request *r)
             return;
         }
         r->mark = arena_mark(r->arena);               /* what prepare() carries over stays */
+        if (r->frame) sockets_frame_admitted(r);
         if (r->errand) {
             r->work = WORK_ERRAND;
             if (r->frame) sockets_errand_begins(r);

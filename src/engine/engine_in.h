@@ -223,6 +223,7 @@ struct uploads upload_files(const struct request *);
 void sockets_handshake(struct request *);
 void sockets_message(struct socket *, bool text, struct span, void *engine);
 void sockets_closed(struct socket *, int code, void *engine);
+void sockets_frame_admitted(struct request *);                /* on the loop: it is known who speaks */
 void sockets_errand_begins(struct request *);
 void sockets_frame_queued(struct request *);                  /* worker: an errand is over; back to the loop */
 void sockets_release(struct request *);

@@ -244,6 +244,14 @@ static void run_waiting(struct loop *loop, struct socket_ref ref)
     }
 }
 
+/* A socket that joined as nobody is whoever first speaks through it: what he says comes back as his own. */
+void sockets_frame_admitted(struct request *r)
+{
+    struct socket *socket = loop_socket(r->loop, r->socket);
+    struct socket_state *state = socket ? socket_user(socket) : NULL;
+    if (state && !state->member.who) state->member.who = r->principal.id;
+}
+
 /* On the loop: a frame goes to a worker first; what comes behind it waits. */
 void sockets_errand_begins(struct request *r)
 {
