@@ -183,6 +183,16 @@ test('without an openid in the frame, the one of the address speaks', async () =
   assert.equal((await nobody.frameObject()).code, 400);
 });
 
+test('who did not say in the address who he is is known by his first frame', async () => {
+  const openId = await user(), room = fresh('room');
+  const socket = await join(room), listener = await join(room);
+  for (let i = 0; i < 3; i++) {
+    socket.say({ openid: openId, message: '我说的', client_id: `${i}` });
+    assert.equal((await heard(socket)).client_id, `${i}`, 'so he can tell which of his frames was stored');
+    assert.equal((await heard(listener)).client_id, undefined);
+  }
+});
+
 test('a frame sent again with its client_id is stored once, and acknowledged', async () => {
   const openId = await user(), room = fresh('room');
   const socket = await join(room, { openId }), listener = await join(room);
