@@ -8,7 +8,7 @@ import { corpusFiles, descriptorLimit, figures, median, memoryOf, nginx, output,
 
 export const USERS = 2000;
 const DIARIES = 10;
-const STRANGERS = 400_000;
+const STRANGERS = 900_000;                                         /* one for each post of a part that uses them up */
 const FIRST_DIARY = 1_000_001;
 const HOLE = '########';
 

@@ -233,13 +233,13 @@ static void seed_waiting(long count, long strangers)
 enum kind { PAIRED, STRANGERS, CHAT };
 static struct { sqlite3_stmt *entry, *wait, *leave, *pair, *member, *seq, *say; int64_t waiting_diary, waiting_user; } st;
 
-static void bare_prepare(void)                             /* the texts of src/apps/diary/{entries,matching,chat}.c */
+static void bare_prepare(void)                             /* the texts of src/apps/diary/{entries,matching,chat}.c; RETURNING only where its value is needed: it costs more than the row */
 {
-    st.entry = prepare("INSERT INTO diary_entry (user_id, title, content, emotion, p, created_ms, edited_ms) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id");
+    st.entry = prepare("INSERT INTO diary_entry (user_id, title, content, emotion, p, created_ms, edited_ms) VALUES ($1, $2, $3, $4, $5, $6, $6)");
     st.wait = prepare("INSERT INTO diary_waiting (diary_id, user_id, emotion, v, created_ms) VALUES ($1, $2, $3, $4, $5)"
                       " ON CONFLICT (diary_id) DO UPDATE SET emotion = excluded.emotion, v = excluded.v");
-    st.leave = prepare("DELETE FROM diary_waiting WHERE user_id = $1 RETURNING diary_id, v");
-    st.pair = prepare("INSERT INTO diary_pair (one_id, two_id, created_ms) VALUES ($1, $2, $3) RETURNING id");
+    st.leave = prepare("DELETE FROM diary_waiting WHERE user_id = $1");
+    st.pair = prepare("INSERT INTO diary_pair (one_id, two_id, created_ms) VALUES ($1, $2, $3)");
     st.member = prepare("INSERT INTO diary_member (user_id, pair_id, partner_id) VALUES ($1, $2, $3)");
     st.seq = prepare("INSERT INTO diary_room (room, last_seq) VALUES ($1, 1) ON CONFLICT (room) DO UPDATE SET last_seq = diary_room.last_seq + 1 RETURNING last_seq");
     st.say = prepare("INSERT INTO diary_message (room, seq, user_id, content, created_ms) VALUES ($1, $2, $3, $4, $5)");
@@ -255,7 +255,8 @@ static int64_t bare_entry(int64_t user, uint64_t number, int64_t now)
     bind_int(st.entry, 4, 1 + (int64_t)(number % 7));
     check(sqlite3_bind_blob(st.entry, 5, p, sizeof p, SQLITE_STATIC), "bind");
     bind_int(st.entry, 6, now);
-    return step(st.entry);
+    step(st.entry);
+    return sqlite3_last_insert_rowid(db);
 }
 
 static void bare_strangers(int64_t user, uint64_t number, int64_t now)
@@ -275,7 +276,8 @@ static void bare_strangers(int64_t user, uint64_t number, int64_t now)
     bind_int(st.pair, 1, user);
     bind_int(st.pair, 2, st.waiting_user);
     bind_int(st.pair, 3, now);
-    int64_t pair = step(st.pair);
+    step(st.pair);
+    int64_t pair = sqlite3_last_insert_rowid(db);
     for (int k = 0; k < 2; k++) {
         bind_int(st.member, 1, k ? st.waiting_user : user);
         bind_int(st.member, 2, pair);
@@ -283,7 +285,8 @@ static void bare_strangers(int64_t user, uint64_t number, int64_t now)
         step(st.member);
     }
     bind_int(st.leave, 1, st.waiting_user);
-    if (!step(st.leave)) tool_fail("the bare loop paired nobody");
+    step(st.leave);
+    if (sqlite3_changes(db) != 1) tool_fail("the bare loop paired nobody");
     st.waiting_user = 0;
 }
 
