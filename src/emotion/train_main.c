@@ -71,7 +71,7 @@ int main(int argc, char **argv)
         buf_printf(&err, "%s: %s", argv[2], strerror(errno));
         good = false;
     }
-    if (good && c.n && isatty(STDOUT_FILENO))            /* a build stays quiet; `weir emotion cross corpus/*.tsv` tells the same */
+    if (good && c.n && isatty(STDOUT_FILENO))            /* a build stays quiet; `weir emotion cross` tells the same */
         emotion_measure_print(&m, &report);
     if (report.n)
         fwrite(report.p, 1, report.n, stdout);

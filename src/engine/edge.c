@@ -273,8 +273,9 @@ static bool names_loopback(struct span host)
  * With debug routes the server is under test, by suites that send any Host. */
 static bool rebound(const struct request *r)
 {
-    struct span host = exchange_head(r->exchange)->host;
-    return r->engine->demo && !r->engine->debug && r->loopback && host.n && !names_loopback(host) && !span_ends(r->engine->public_url, host);
+    struct span host = exchange_head(r->exchange)->host, url = r->engine->public_url;
+    for (int slash = span_find(url, '/'); slash >= 0; slash = span_find(url, '/')) url = span_cut(url, (size_t)slash + 1);      /* its host (and port): public_url has no path */
+    return r->engine->demo && !r->engine->debug && r->loopback && host.n && !names_loopback(host) && !span_is_nocase(url, host);
 }
 
 static void route(struct request *r, void *unused)

@@ -146,7 +146,7 @@ static void take_effect(struct engine *e, const struct request *r)
     }
 }
 
-/* Frames before answers: whoever is told that his message is stored finds it delivered. */
+/* Frames before answers, on each loop: across loops an answer may overtake a frame. */
 static void release_all(struct engine *e, struct request *list, bool committed)
 {
     struct posts posts = { 0 };
