@@ -181,7 +181,7 @@ function understood(reply) {
 /** Node tells the target as it was sent: absolute-form is cut down to what Weir tells, an empty query too. */
 function cutDown(target) {
   const rest = /^https?:\/\//i.test(target) ? target.replace(/^https?:\/\/[^/?]*/i, '') : target;
-  return (rest.startsWith('/') ? rest : `/${rest}`).replace(/\?$/, '');
+  return (rest.startsWith('/') ? rest : `/${rest}`).replace(/^([^?]*)\?$/, '$1');
 }
 
 /** Where Weir may take what Node refuses, each with its reason. */
