@@ -295,16 +295,26 @@ void clock_http_date(int64_t utc_ms, char out[30])
     memcpy(p, " GMT", 5);
 }
 
+/* All three forms that a recipient must take (RFC 9110 5.6.7); the two-digit year of the second is the one nearest to our time. */
 bool clock_parse_http_date(struct span s, int64_t *out_ms)
 {
-    char text[30], month[4];
-    int day, year, hour, minute, second, n = 0;
-    if (s.n != 29) return false;
-    memcpy(text, s.p, 29);
-    text[29] = '\0';
-    if (sscanf(text, "%*3c, %2d %3s %4d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute, &second, &n) != 6 || n != 29) return false;
-    const char *at = strlen(month) == 3 ? strstr(months, month) : NULL;
-    if (!at || (at - months) % 3 || hour > 23 || minute > 59 || second > 60 || day < 1 || day > 31) return false;
+    char text[40], month[4] = "";
+    int day = 0, year = 0, hour = 0, minute = 0, second = 0, n = 0;
+    if (s.n < 24 || s.n >= sizeof text) return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    bool good = sscanf(text, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute, &second, &n) == 6 && n == 29;
+    if (!good) {
+        n = 0;
+        good = sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &day, month, &year, &hour, &minute, &second, &n) == 6 && n > 0;
+        year += year < 70 ? 2000 : 1900;
+    }
+    if (!good) {
+        n = 0;
+        good = sscanf(text, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", month, &day, &hour, &minute, &second, &year, &n) == 6 && n == 24;
+    }
+    const char *at = good && (size_t)n == s.n && strlen(month) == 3 ? strstr(months, month) : NULL;
+    if (!at || (at - months) % 3 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || day < 1 || day > 31 || year < 1) return false;
     *out_ms = (days_from_civil(year, (at - months) / 3 + 1, day) * 86400 + hour * 3600 + minute * 60 + second) * 1000;
     return true;
 }

@@ -168,6 +168,15 @@ static void dates_are_real(void **state)
     assert_true(clock_parse_http_date(span_of(date), &ms));
     assert_int_equal(ms, 784111777000);
     assert_false(clock_parse_http_date(SPAN("Sun, 06 Xov 1994 08:49:37 GMT"), &ms));
+    static const char *const others[] = { "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994" };
+    for (size_t i = 0; i < LENGTH(others); i++) {
+        ms = 0;
+        assert_true(clock_parse_http_date(span_of(others[i]), &ms));
+        assert_int_equal(ms, 784111777000);
+    }
+    assert_false(clock_parse_http_date(SPAN("Sunday, 06-Nov-94 08:49:37 GMT x"), &ms));
+    assert_false(clock_parse_http_date(SPAN("Sun Nov  6 08:49:37 94"), &ms));
+    assert_false(clock_parse_http_date(SPAN("Sun, 06 Nov 1994 -8:49:37 GMT"), &ms));
 }
 
 int main(void)
