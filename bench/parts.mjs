@@ -228,7 +228,7 @@ async function crowded(run, count) {
       return found;
     },
   });
-  run.table.add({ what: `one active client among ${count} idle sockets`, weir: of(all.crowd, 'p50_us'), unit: 'us', peer: of(all.alone, 'p50_us'), peerName: 'alone', ratio: ratio(all.crowd, all.alone, 'p50_us'),
+  run.table.add({ what: `one active client among ${count} idle sockets`, weir: of(all.crowd, 'p50_us'), unit: 'us', peer: of(all.alone, 'p50_us'), peerName: 'alone', ratio: of(all.crowd, 'p50_us') / of(all.alone, 'p50_us'),
     atMost: 1.1, note: `${latency(all.crowd)}; alone ${latency(all.alone)}` });
   await server.stop();
 }
