@@ -51,6 +51,14 @@ struct span utf8_head(struct span s, size_t code_points)
 {
     if (s.n <= code_points) return s;                  /* a character is a byte at least */
     size_t i = 0;
+    for (; s.n - i >= 8; i += 8) {                     /* bytes that begin a character: all but 10xxxxxx; eight at a time */
+        uint64_t word;
+        memcpy(&word, s.p + i, 8);
+        uint64_t following = word & ~(word << 1) & 0x8080808080808080u;
+        size_t begin = 8 - (size_t)__builtin_popcountll(following);
+        if (begin > code_points) break;
+        code_points -= begin;
+    }
     for (; i < s.n; i++)
         if (((unsigned char)s.p[i] & 0xc0) != 0x80 && code_points-- == 0) break;
     return (struct span){ s.p, i };

@@ -277,7 +277,8 @@ static bool copy_row(struct arena *a, sqlite3_stmt *stmt, size_t columns, struct
         if (type == SQLITE_INTEGER) {
             v[i] = V_INT(sqlite3_column_int64(stmt, column));
         } else if (type == SQLITE_TEXT || type == SQLITE_BLOB) {
-            const void *p = type == SQLITE_TEXT ? (const void *)sqlite3_column_text(stmt, column) : sqlite3_column_blob(stmt, column);
+            /* asked as a blob: the bytes as they are stored (UTF-8), without a copy that ends in NUL; ours does */
+            const void *p = sqlite3_column_blob(stmt, column);
             struct span copy = arena_copy(a, span_from(p, (size_t)sqlite3_column_bytes(stmt, column)));
             if (!copy.p) return false;
             v[i] = type == SQLITE_TEXT ? V_TEXT(copy) : V_BLOB(copy);

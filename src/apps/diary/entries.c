@@ -9,7 +9,7 @@ static const struct query q_get = { "diary.entry_get", "SELECT id, title, conten
 static const struct query q_edit = { "diary.entry_edit",
     "UPDATE diary_entry SET title = $3, content = $4, emotion = $5, p = $6, edited_ms = $7 WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
 static const struct query q_delete = { "diary.entry_delete", "DELETE FROM diary_entry WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
-static const struct query q_page = { "diary.entry_page", "SELECT id, title, substr(content, 1, 100), emotion, created_ms FROM diary_entry WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT 50", 0 };
+static const struct query q_page = { "diary.entry_page", "SELECT id, title, content, emotion, created_ms FROM diary_entry WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT 50", 0 };
 const struct query *const entry_queries[] = { &q_new_user, &q_insert, &q_get, &q_edit, &q_delete, &q_page, NULL };
 
 enum { SHOWN_CHARS = 100 };
@@ -24,10 +24,9 @@ static void put_date(const struct request *r, struct jout *out, int64_t ms)
     jout_put(out, "publish_date", span_from(text, 10));
 }
 
-/* The row of a list: its content comes cut to SHOWN_CHARS by the query. */
 void put_diary_row(const struct request *r, struct jout *out, const struct row *row, const struct user *owner, bool with_content)
 {
-    struct span title = row_text(row, 1), content = row_text(row, 2);
+    struct span title = row_text(row, 1), content = utf8_head(row_text(row, 2), SHOWN_CHARS);      /* cheaper than substr() in the query */
     jout_begin_object(out);
     jout_put(out, "diary_id", diary_id_out(r, owner->id, owner->generation, row_int(row, 0)));
     jout_put(out, "title", title.n ? title : content);

@@ -10,7 +10,7 @@ static const struct query q_upsert = { "diary.user_store",
 static const struct query q_update = { "diary.user_update", "UPDATE diary_user SET nickname = $2, avatar = $3, gender = $4, province = $5, city = $6, country = $7 WHERE id = $1", 0 };
 static const struct query q_login = { "diary.user_login",
     "INSERT INTO diary_user (openid, unionid, created_ms) VALUES ($1, $2, $3) ON CONFLICT (openid) DO UPDATE SET unionid = coalesce(excluded.unionid, diary_user.unionid)", 0 };
-static const struct query q_recent = { "diary.recent", "SELECT id, title, substr(content, 1, 100), emotion, created_ms FROM diary_entry WHERE user_id = $1 ORDER BY id DESC LIMIT 10", 0 };
+static const struct query q_recent = { "diary.recent", "SELECT id, title, content, emotion, created_ms FROM diary_entry WHERE user_id = $1 ORDER BY id DESC LIMIT 10", 0 };
 const struct query *const user_queries[] = { &q_upsert, &q_update, &q_login, &q_recent, NULL };
 
 /* A NULL of the database is shown as the word None: the documented form. */
