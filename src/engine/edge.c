@@ -278,6 +278,12 @@ static bool rebound(const struct request *r)
     return r->engine->demo && !r->engine->debug && r->loopback && host.n && !names_loopback(host) && !span_is_nocase(url, host);
 }
 
+static bool may_read_metrics(const struct request *r)
+{
+    struct span client = exchange_client(r->exchange);
+    return r->engine->metrics == METRICS_ALL || (r->engine->metrics == METRICS_LOOPBACK && (span_begins(client, SPAN("127.")) || span_is(client, SPAN("::1"))));
+}
+
 static void route(struct request *r, void *unused)
 {
     (void)unused;
@@ -321,14 +327,13 @@ static void route(struct request *r, void *unused)
         return;
     }
     r->entry = &e->entries[r->routed.route];
-    struct span client = exchange_client(x);
-    if (r->entry->own == OWN_METRICS && (e->metrics == METRICS_OFF || (e->metrics == METRICS_LOOPBACK && !span_begins(client, SPAN("127.")) && !span_is(client, SPAN("::1"))))) {
+    if (r->entry->own == OWN_METRICS && !may_read_metrics(r)) {
         r->entry = NULL;
         answer_error(r, 404, zh ? SPAN("没有这个地址") : SPAN("there is nothing at this address"));
         return;
     }
-    bool loopback_free = e->demo && r->loopback;
-    if (!loopback_free && !r->entry->own && !rate_take(e, exchange_client(x), e->rate, clock_mono_ms())) {
+    bool limited = e->rate > 0 && !r->entry->own && !(e->demo && r->loopback);      /* asked first: an address costs a system's printf */
+    if (limited && !rate_take(e, exchange_client(x), e->rate, clock_mono_ms())) {
         answer_error(r, 429, zh ? SPAN("请求过于频繁，请稍后再试") : SPAN("too many requests, try again later"));
         return;
     }

@@ -86,6 +86,7 @@ bool pair_end(const struct request *, struct txn *, const struct user *);       
 /* output shared by several commands */
 void put_profile(const struct request *, struct jout *, const char *key, const struct user *, struct span shown_openid, bool number_gender);
 void put_match(const struct request *, struct snap *, struct jout *, const struct user *);          /* "match":{"user":{…}} if paired */
+void put_partner(const struct request *, struct jout *, const struct user *, const struct user *partner);     /* the same for one who was read already; NULL: nobody */
 struct span shown_title(struct span title, struct span content);
 void put_diary_row(const struct request *, struct jout *, const struct row *, const struct user *owner, bool with_content);
 struct reply *status_success(const struct request *);

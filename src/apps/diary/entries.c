@@ -38,7 +38,7 @@ void put_diary_row(const struct request *r, struct jout *out, const struct row *
 
 /* ---- writing ---- */
 
-struct draft { struct checked checked; struct emotion emotion; struct match_vector v; unsigned char p[16]; };
+struct draft { struct checked checked; struct emotion emotion; struct match_vector v; unsigned char p[16]; const struct user *partner; };
 
 /* The feeling is told before the writer's turn: it needs no transaction. */
 static struct draft *draft_new(const struct request *r)
@@ -53,18 +53,19 @@ static struct draft *draft_new(const struct request *r)
     return d;
 }
 
-static struct reply *prepare(const struct request *r, struct errand *e, const struct user *author)
+static struct draft *prepare(const struct request *r, struct errand *e, const struct user *author)
 {
     struct draft *d = draft_new(r);
     errand_carry(e, d);
     if (diary(r)->check && author) check_describe(r, e, &d->checked, author->openid, request_text(r, "title"), request_text(r, "content"));
-    return NULL;
+    return d;
 }
 
 struct reply *write_prepare(const struct request *r, struct snap *s, struct errand *e)
 {
-    (void)s;
-    return prepare(r, e, me(r));
+    struct draft *d = prepare(r, e, me(r));
+    if (me(r) && me(r)->partner_id) d->partner = user_by_id(s, me(r)->partner_id);      /* read here, it costs the writer nothing */
+    return NULL;
 }
 
 static void put_emotion(struct reply *reply, int code)
@@ -104,7 +105,8 @@ struct reply *write_apply(const struct request *r, void *carry, struct txn *t)
     if (found) author = user_by_id(txn_view(t), author->id);
     struct reply *reply = reply_new(r, 200);
     put_emotion(reply, d->emotion.code);
-    put_match(r, txn_view(t), &reply->json, author);
+    if (d->partner && d->partner->id == author->partner_id) put_partner(r, &reply->json, author, d->partner);
+    else put_match(r, txn_view(t), &reply->json, author);
     end_emotion(reply);
     return reply;
 }
@@ -114,7 +116,8 @@ struct reply *edit_prepare(const struct request *r, struct snap *s, struct erran
     int64_t id;
     const struct row *row = diary_id_in(r, &id) ? snap_one(s, &q_get, V_INT(id), V_INT(my_id(r))) : NULL;
     if (!row) return diary_not_found(r);
-    return prepare(r, e, user_by_id(s, row_int(row, 5)));
+    prepare(r, e, user_by_id(s, row_int(row, 5)));
+    return NULL;
 }
 
 struct reply *edit_apply(const struct request *r, void *carry, struct txn *t)

@@ -36,9 +36,10 @@ void put_profile(const struct request *r, struct jout *out, const char *key, con
     jout_end_object(out);
 }
 
-void put_match(const struct request *r, struct snap *s, struct jout *out, const struct user *u)
+void put_match(const struct request *r, struct snap *s, struct jout *out, const struct user *u) { put_partner(r, out, u, u && u->partner_id ? user_by_id(s, u->partner_id) : NULL); }
+
+void put_partner(const struct request *r, struct jout *out, const struct user *u, const struct user *partner)
 {
-    const struct user *partner = u && u->partner_id ? user_by_id(s, u->partner_id) : NULL;
     if (!partner) return;
     jout_key(out, "match");
     jout_begin_object(out);
