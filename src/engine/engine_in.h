@@ -148,7 +148,7 @@ struct engine {
     struct { pthread_mutex_t lock; struct span keys[WORKERS]; int count; } flight;
     _Atomic int64_t *rates;
     uint64_t rate_seed;
-    _Atomic bool stopping, broken, store_sick, writer_full;
+    _Atomic bool stopping, broken, store_sick;
     _Atomic uint64_t commits;                     /* of the writer; raised before anybody is told */
     int stop_pipe[2];
     uint64_t boot_id;

@@ -4,16 +4,8 @@
 
 #include <unistd.h>
 
-#if __has_include("apps/diary/extras.h")
 #include "apps/diary/extras.h"
-#else
-#define DIARY_EXTRA_COMMANDS
-#endif
-#if __has_include("apps/diary/pages.h")
 #include "apps/diary/pages.h"
-#else
-#define DIARY_PAGE_COMMANDS
-#endif
 
 #define OPENID  { "openId", "openid open_id", FIELD_TEXT, SECRET | HOW, 0, LIMIT_OPENID_BYTES, "the user's openId as get_openId gave it" }
 #define SESSION { "session_key", NULL, FIELD_TEXT, SECRET | HOW, 0, 128, "the session token that get_openId gave (needed with diary.access = session)" }

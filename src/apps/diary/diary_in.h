@@ -39,7 +39,6 @@ struct diary_state {
     struct match_index *index;             /* the writer's thread only */
     struct wechat_mp *mp;                  /* NULL: no appid */
     struct login_cache *logins;
-    bool debug;
 };
 
 /* identity.c */
