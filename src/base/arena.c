@@ -154,6 +154,17 @@ struct span arena_copy(struct arena *a, struct span s)
     return (struct span){ p, s.n };
 }
 
+struct span arena_join(struct arena *a, struct span x, struct span y)
+{
+    must(x.n < SIZE_MAX - y.n - 1);
+    char *p = arena_take(a, x.n + y.n + 1);
+    if (!p) return (struct span){ NULL, 0 };
+    if (x.n) memcpy(p, x.p, x.n);
+    if (y.n) memcpy(p + x.n, y.p, y.n);
+    p[x.n + y.n] = '\0';
+    return (struct span){ p, x.n + y.n };
+}
+
 const char *arena_z(struct arena *a, struct span s) { return arena_copy(a, s).p; }
 
 struct span arena_int(struct arena *a, int64_t v)

@@ -78,6 +78,7 @@ struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark m);             /* gives back all that was taken since */
 struct span arena_copy(struct arena *a, struct span s);              /* NUL-terminated copy */
 const char *arena_z(struct arena *a, struct span s);                 /* the same, as a C string */
+struct span arena_join(struct arena *a, struct span x, struct span y);   /* x and y, NUL-terminated */
 struct span arena_int(struct arena *a, int64_t v);                   /* decimal, NUL-terminated */
 struct span arena_printf(struct arena *a, const char *fmt, ...) WEIR_PRINTF(2, 3);    /* NUL-terminated */
 

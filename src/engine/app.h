@@ -91,6 +91,8 @@ struct pairs request_pairs(const struct request *);                             
 
 struct principal { int kind; int64_t id; struct span name; const void *data; };    /* kind 0: nobody; name: for rate limits and idempotency, unique for (kind, id); data: the app's own, in the arena */
 const struct principal *request_principal(const struct request *);
+/* In the second admission of a STAGED command: the `data` that the first one found, before prepare(). It may be stale by now, but it says which row to look at. NULL in a first admission. */
+const void *request_known(const struct request *);
 void request_become(const struct request *, const struct principal *);           /* for join(), which finds out by itself who is calling */
 
 /* ---- the store ---- */

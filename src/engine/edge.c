@@ -207,7 +207,8 @@ void edge_execute(struct request *r)
             edge_release(r);
             return;
         }
-        r->mark = arena_mark(r->arena);               /* what prepare() carries over stays */
+        r->mark = arena_mark(r->arena);               /* what prepare() carries over stays, and who was admitted */
+        r->known = r->principal.data;
         if (r->frame) sockets_frame_admitted(r);
         if (r->errand) {
             r->work = WORK_ERRAND;

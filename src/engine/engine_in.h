@@ -68,6 +68,7 @@ struct request {
     struct pairs pairs;
     struct upload_state *upload;
     struct principal principal;
+    const void *known;                   /* principal.data of prepare(): see request_known */
     bool rate_checked, rate_refused, replayed;
     struct span request_id;
     struct span idempotency_key;

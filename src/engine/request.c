@@ -109,6 +109,7 @@ void request_random(const struct request *r, void *out, size_t n)
 }
 
 struct span request_data(const struct request *r) { return span_of(r->engine->data); }
+const void *request_known(const struct request *r) { return r->known; }
 void request_become(const struct request *r, const struct principal *p) { ((struct request *)(uintptr_t)r)->principal = *p; }
 
 void *request_app(const struct request *r)

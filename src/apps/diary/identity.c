@@ -9,12 +9,14 @@
 #define USER_COLUMNS "u.id, u.generation, u.openid, u.nickname, u.avatar, u.gender, u.province, u.city, u.country, m.pair_id, m.partner_id, u.banned FROM diary_user u LEFT JOIN diary_member m ON m.user_id = u.id"
 static const struct query q_by_id = { "diary.user_by_id", "SELECT " USER_COLUMNS " WHERE u.id = $1", 0 };
 static const struct query q_by_openid = { "diary.user_by_openid", "SELECT " USER_COLUMNS " WHERE u.openid = $1", 0 };
+/* all of him that a decision may rest on */
+static const struct query q_again = { "diary.user_again", "SELECT u.generation, u.banned, m.pair_id, m.partner_id FROM diary_user u LEFT JOIN diary_member m ON m.user_id = u.id WHERE u.id = $1", 0 };
 static const struct query q_session = { "diary.session", "SELECT user_id, used_ms FROM diary_session WHERE token = $1", 0 };
 static const struct query q_session_add = { "diary.session_add", "INSERT INTO diary_session (token, user_id, created_ms, used_ms) VALUES ($1, $2, $3, $3)", 0 };
 static const struct query q_session_used = { "diary.session_used", "UPDATE diary_session SET used_ms = $2 WHERE token = $1 AND used_ms < $2", 0 };
 static const struct query q_session_sweep = { "diary.session_sweep", "DELETE FROM diary_session WHERE user_id = $1 AND used_ms < $2", 0 };
 static const struct query q_pair = { "diary.pair", "SELECT one_id, two_id, ended_ms FROM diary_pair WHERE id = $1", 0 };
-const struct query *const identity_queries[] = { &q_by_id, &q_by_openid, &q_session, &q_session_add, &q_session_used, &q_session_sweep, &q_pair, NULL };
+const struct query *const identity_queries[] = { &q_by_id, &q_by_openid, &q_again, &q_session, &q_session_add, &q_session_used, &q_session_sweep, &q_pair, NULL };
 
 struct diary_state *diary(const struct request *r) { return request_app(r); }
 const struct user *me(const struct request *r) { return request_principal(r)->data; }
@@ -35,6 +37,29 @@ static struct user *user_of_row(struct arena *a, const struct row *row)
 
 struct user *user_by_id(struct snap *s, int64_t id) { return user_of_row(snap_arena(s), snap_one(s, &q_by_id, V_INT(id))); }
 struct user *user_by_openid(struct snap *s, struct span openid) { return user_of_row(snap_arena(s), snap_one(s, &q_by_openid, V_TEXT(openid))); }
+
+/* The caller as he is in this transaction. One whom prepare() has met is not looked up by name and read whole again, which would be a third of the writer's work for a diary: what may have changed
+ * and matters is; his profile is as it was when he asked. */
+static const struct user *caller_by_id(const struct request *r, struct snap *s, int64_t id)
+{
+    const struct user *known = request_known(r);
+    if (!known || known->id != id) return user_by_id(s, id);
+    const struct row *row = snap_one(s, &q_again, V_INT(id));
+    if (!row || row_int(row, 1)) return NULL;
+    if (row_int(row, 0) == known->generation && row_int(row, 2) == known->pair_id && row_int(row, 3) == known->partner_id) return known;
+    struct user *u = arena_take(snap_arena(s), sizeof *u);
+    *u = *known;
+    u->generation = row_int(row, 0);
+    u->pair_id = row_int(row, 2);
+    u->partner_id = row_int(row, 3);
+    return u;
+}
+
+static const struct user *caller_by_openid(const struct request *r, struct snap *s, struct span openid)
+{
+    const struct user *known = request_known(r);
+    return known && span_is(known->openid, openid) ? caller_by_id(r, s, known->id) : user_by_openid(s, openid);
+}
 
 /* ---- sessions ---- */
 
@@ -144,12 +169,12 @@ static struct reply *not_logged_in(const struct request *r)
 }
 
 /* In `open` the name is made of the openId: a first call, which makes the user, and its repeat are then the same caller's. */
-static struct span open_name(const struct request *r, struct span openid) { return arena_printf(request_arena(r), "diary:@%.*s", SPAN_ARGS(openid)); }
+static struct span open_name(const struct request *r, struct span openid) { return arena_join(request_arena(r), SPAN("diary:@"), openid); }
 
 static void set_principal(const struct request *r, struct principal *out, const struct user *u)
 {
     bool open = diary(r)->access == ACCESS_OPEN;
-    *out = (struct principal){ 1, u->id, open ? open_name(r, u->openid) : arena_printf(request_arena(r), "diary:%lld", (long long)u->id), u };
+    *out = (struct principal){ 1, u->id, open ? open_name(r, u->openid) : arena_join(request_arena(r), SPAN("diary:"), arena_int(request_arena(r), u->id)), u };
 }
 
 static struct reply *admit_open(const struct request *r, struct snap *s, unsigned needs, struct principal *out)
@@ -160,7 +185,7 @@ static struct reply *admit_open(const struct request *r, struct snap *s, unsigne
     if (!user && !listed) return NULL;
     const struct user *u = NULL;
     if (request_takes(r, "openId") && request_has(r, "openId")) {
-        u = user_by_openid(s, request_text(r, "openId"));
+        u = caller_by_openid(r, s, request_text(r, "openId"));
         if (!u && (needs & NEEDS_NEW_USER)) {
             if (!request_text(r, "openId").n) return refuse(r, 400, "openId 不能为空", "openId must not be empty");
             out->name = open_name(r, request_text(r, "openId"));
@@ -169,7 +194,7 @@ static struct reply *admit_open(const struct request *r, struct snap *s, unsigne
     } else {
         struct span token = token_of(r);
         int64_t id = token.n ? user_of_token(r, s, token) : 0;
-        u = id ? user_by_id(s, id) : NULL;
+        u = id ? caller_by_id(r, s, id) : NULL;
         if (!u && (needs & NEEDS_LOGIN) && !token.n) return NULL;
         if (!u && !token.n) return refuse(r, 400, "参数 openId 缺失", "parameter openId is missing");
         if (!u) return not_logged_in(r);
@@ -209,7 +234,7 @@ struct reply *diary_admit(const struct request *r, struct snap *s, unsigned need
     } else if (access == ACCESS_SESSION || !named) {
         return access == ACCESS_HANDLE && unproved ? diary_not_found(r) : not_logged_in(r);
     }
-    const struct user *u = user_by_id(s, by_token ? by_token : owner);
+    const struct user *u = caller_by_id(r, s, by_token ? by_token : owner);
     if (!u || (generation >= 0 && u->generation != generation)) return by_token && !owner ? not_logged_in(r) : diary_not_found(r);
     set_principal(r, out, u);
     return NULL;
