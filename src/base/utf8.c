@@ -54,8 +54,8 @@ struct span utf8_head(struct span s, size_t code_points)
     for (; s.n - i >= 8; i += 8) {                     /* bytes that begin a character: all but 10xxxxxx; eight at a time */
         uint64_t word;
         memcpy(&word, s.p + i, 8);
-        uint64_t following = word & ~(word << 1) & 0x8080808080808080u;
-        size_t begin = 8 - (size_t)__builtin_popcountll(following);
+        uint64_t following = (word & ~(word << 1) & 0x8080808080808080u) >> 7;
+        size_t begin = 8 - (size_t)(following * 0x0101010101010101u >> 56);     /* their sum, in the top byte: without a compiler option a popcount is a call */
         if (begin > code_points) break;
         code_points -= begin;
     }

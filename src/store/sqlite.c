@@ -100,6 +100,7 @@ sqlite3 *sqlite_open(const char *path, int how, struct buf *err)
     if (!configured) {                                  /* store_open runs before there are threads */
         configured = true;
         sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);     /* its counter is one mutex for all threads */
+        sqlite3_config(SQLITE_CONFIG_MULTITHREAD);      /* a connection belongs to one thread at a time: no locks within it */
         store_faults_install();
     }
     sqlite3 *db = NULL;
@@ -272,14 +273,15 @@ static bool copy_row(struct arena *a, sqlite3_stmt *stmt, size_t columns, struct
     struct value *v = arena_take(a, columns * sizeof *v);
     if (!v) return false;
     for (size_t i = 0; i < columns; i++) {
-        int column = (int)i, type = sqlite3_column_type(stmt, column);
+        sqlite3_value *column = sqlite3_column_value(stmt, (int)i);      /* one look-up a column, not one a question */
+        int type = sqlite3_value_type(column);
         v[i] = V_NULL;
         if (type == SQLITE_INTEGER) {
-            v[i] = V_INT(sqlite3_column_int64(stmt, column));
+            v[i] = V_INT(sqlite3_value_int64(column));
         } else if (type == SQLITE_TEXT || type == SQLITE_BLOB) {
             /* asked as a blob: the bytes as they are stored (UTF-8), without a copy that ends in NUL; ours does */
-            const void *p = sqlite3_column_blob(stmt, column);
-            struct span copy = arena_copy(a, span_from(p, (size_t)sqlite3_column_bytes(stmt, column)));
+            const void *p = sqlite3_value_blob(column);
+            struct span copy = arena_copy(a, span_from(p, (size_t)sqlite3_value_bytes(column)));
             if (!copy.p) return false;
             v[i] = type == SQLITE_TEXT ? V_TEXT(copy) : V_BLOB(copy);
         } else {

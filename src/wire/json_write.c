@@ -128,19 +128,24 @@ static size_t character_bytes(const unsigned char *p, const unsigned char *limit
     return left >= n && c >= 0xE0 && utf8_valid(span_from(p, n)) ? n : 0;
 }
 
-/* Past the common three-byte characters at p (E3..EC and EE, EF: Han, kana, full width), one comparison each. */
+/* Five three-byte characters side by side; the sixteenth byte belongs to the next one. */
+typedef unsigned char lanes __attribute__((vector_size(16)));
+#define FIVE(lead, next, last) ((lanes){ lead, next, next, lead, next, next, lead, next, next, lead, next, next, lead, next, next, last })
+
+/* Past the common three-byte characters at p (E3..EC and EE, EF: Han, kana, full width), five at a time. */
 static inline const unsigned char *han_end(const unsigned char *p, const unsigned char *limit)
 {
-    uint32_t w;
-    for (; limit - p >= 4; p += 3) {
-        memcpy(&w, p, 4);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        w = __builtin_bswap32(w);
-#endif
-        unsigned first = w & 0xFF;
-        if ((w & 0xC0C0F0) != 0x8080E0 || first < 0xE3 || first == 0xED)
+    for (; limit - p >= 16; p += 15) {
+        lanes b;
+        memcpy(&b, p, 16);
+        lanes good = (lanes)((b & FIVE(0xF0, 0xC0, 0)) == FIVE(0xE0, 0x80, 0)) & (lanes)(b >= FIVE(0xE3, 0, 0)) & ((lanes)(b != FIVE(0xED, 0, 0)) | FIVE(0, 0, 0xFF));
+        uint64_t half[2];
+        memcpy(half, &good, 16);
+        if ((half[0] & half[1]) != UINT64_MAX)
             break;
     }
+    for (; limit - p >= 3 && p[0] >= 0xE3 && p[0] <= 0xEF && p[0] != 0xED && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80; p += 3)
+        ;
     return p;
 }
 
