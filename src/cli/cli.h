@@ -9,6 +9,7 @@ int cli_sandbox(int argc, char **argv);
 int cli_routes(int argc, char **argv);
 int cli_openapi(int argc, char **argv);
 int cli_emotion(int argc, char **argv);
+int cli_operator(int argc, char **argv);
 int cli_image_worker(int argc, char **argv);
 
 /* `weir VERSION` and a line for each part that was built in, with the version that was really loaded. */

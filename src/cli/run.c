@@ -49,6 +49,27 @@ static bool take(struct run *r, const char *flag, const char *value)
     return true;
 }
 
+/* A flag of the sub-command's own: how many arguments it took; 0: it is none of them; -1: said what is wrong. */
+static int take_own(const struct run *r, const char *arg, const char *equals, const char *next)
+{
+    for (const struct run_flag *f = r->flags; f && f->name; f++) {
+        size_t n = strlen(f->name);
+        bool glued = equals && (size_t)(equals - arg) == n && strncmp(arg, f->name, n) == 0;
+        if (!glued && strcmp(arg, f->name) != 0) continue;
+        if (f->on && !glued) {
+            *f->on = true;
+            return 1;
+        }
+        if (f->on || !(glued || next)) {
+            fprintf(stderr, "weir %s: %s wants %s value; `weir %s --help` tells more\n", r->name, f->name, f->on ? "no" : "a", r->name);
+            return -1;
+        }
+        *f->value = glued ? equals + 1 : next;
+        return glued ? 1 : 2;
+    }
+    return 0;
+}
+
 bool run_options(struct run *r, int argc, char **argv)
 {
     static const char *const with_value[] = { "--config", "--listen", "--data", "--port", "--set" };
@@ -62,6 +83,16 @@ bool run_options(struct run *r, int argc, char **argv)
             continue;
         }
         bool taken = false;
+        if (arg[0] != '-' && r->word_count < r->word_max) {
+            r->words[r->word_count++] = arg;
+            continue;
+        }
+        int own = take_own(r, arg, equals, i + 1 < argc ? argv[i + 1] : NULL);
+        if (own < 0) return false;
+        if (own) {
+            i += own - 1;
+            continue;
+        }
         for (size_t k = 0; k < LENGTH(with_value) && !taken; k++) {
             size_t n = strlen(with_value[k]);
             bool glued = equals && (size_t)(equals - arg) == n && strncmp(arg, with_value[k], n) == 0;

@@ -90,6 +90,7 @@ struct pairs request_pairs(const struct request *);                             
 /* ---- who is calling ---- */
 
 struct principal { int kind; int64_t id; struct span name; const void *data; };    /* kind 0: nobody; name: for rate limits and idempotency, unique for (kind, id); data: the app's own, in the arena */
+enum { PRINCIPAL_OPERATOR = -1 };        /* kind of who calls a COMMAND_OPERATOR row: id 0, name "operator" */
 const struct principal *request_principal(const struct request *);
 /* In the second admission of a STAGED command: the `data` that the first one found, before prepare(). It may be stale by now, but it says which row to look at. NULL in a first admission. */
 const void *request_known(const struct request *);
@@ -181,7 +182,8 @@ struct command {
     read_fn *read; write_fn *write; prepare_fn *prepare; apply_fn *apply; relay_fn *relay;
 };
 enum { COMMAND_NOT_IDEMPOTENT_KEYED = 1 /* no Idempotency-Key (logins) */, COMMAND_PRIVATE = 2 /* Cache-Control: no-store */, COMMAND_DEBUG = 4 /* only with debug.routes */,
-       COMMAND_RAW = 8 /* the body is not decoded */, COMMAND_MULTIPART = 16 /* files under any name */ };
+       COMMAND_RAW = 8 /* the body is not decoded */, COMMAND_MULTIPART = 16 /* files under any name */,
+       COMMAND_OPERATOR = 32 /* exists only on the Unix socket in the data directory; admit() is not asked; see docs/why/operator.md */ };
 
 /* A WebSocket path. join() decides who hears what: it is run at the handshake and again before the first frame of a socket that is not yet in its room. */
 struct join {

@@ -12,6 +12,8 @@ static const char *const kinds[] = { [FIELD_TEXT] = "text", [FIELD_INT] = "int",
 
 bool describe_shows(const struct describe *d, unsigned flags) { return d->debug || !(flags & COMMAND_DEBUG); }
 
+static bool is_operators(const struct command *c) { return c->flags & COMMAND_OPERATOR; }
+
 bool describe_has_file(const struct shape *takes)
 {
     for (size_t i = 0; takes && i < takes->n; i++)
@@ -97,6 +99,7 @@ static void lines_walk(const struct describe *d, void (*each)(void *, const stru
             if (!describe_shows(d, c->flags)) continue;
             struct line line = { .name = c->name, .about = c->about ? c->about : "" };
             needs_text(*a, c->needs, line.needs);
+            if (is_operators(c)) snprintf(line.needs, sizeof line.needs, "operator");
             unsigned methods;
             for (const char *text = c->http; route_next(&text, &methods, line.path);) {
                 methods_text(methods, line.methods);
@@ -212,10 +215,11 @@ static void command_json(struct jout *o, const struct app *app, const struct com
     jout_put_z(o, "about", c->about ? c->about : "");
     jout_put_z(o, "kind", c->job ? "job" : "command");
     jout_put_z(o, "verb", verbs[c->verb]);
-    jout_put_z(o, "needs", needs);
+    jout_put_z(o, "needs", is_operators(c) ? "operator" : needs);
     routes_json(o, c->http);
     if (c->channel) jout_put_z(o, "channel", c->channel);
     jout_put_bool(o, "debug", c->flags & COMMAND_DEBUG);
+    jout_put_bool(o, "operator", is_operators(c));
     takes_json(o, c->takes);
     if (c->gives) {
         jout_put_z(o, "gives", c->gives);

@@ -282,7 +282,7 @@ static bool rebound(const struct request *r)
 static bool may_read_metrics(const struct request *r)
 {
     struct span client = exchange_client(r->exchange);
-    return r->engine->metrics == METRICS_ALL || (r->engine->metrics == METRICS_LOOPBACK && (span_begins(client, SPAN("127.")) || span_is(client, SPAN("::1"))));
+    return r->local || r->engine->metrics == METRICS_ALL || (r->engine->metrics == METRICS_LOOPBACK && (span_begins(client, SPAN("127.")) || span_is(client, SPAN("::1"))));
 }
 
 static void route(struct request *r, void *unused)
@@ -307,7 +307,7 @@ static void route(struct request *r, void *unused)
         answer_error(r, 403, zh ? SPAN("演示只接受本机地址（127.0.0.1 或 localhost）") : SPAN("the demo answers to this machine's names only (127.0.0.1, localhost)"));
         return;
     }
-    int status = router_match(e->router, head->method, r->path, &r->routed);
+    int status = router_match(r->local ? e->local_router : e->router, head->method, r->path, &r->routed);
     if (status == 405 && head->method == HTTP_OPTIONS) {
         answer_options(r, r->routed.allowed | 1u << HTTP_OPTIONS);
         return;
@@ -333,13 +333,15 @@ static void route(struct request *r, void *unused)
         answer_error(r, 404, zh ? SPAN("没有这个地址") : SPAN("there is nothing at this address"));
         return;
     }
-    bool limited = e->rate > 0 && !r->entry->own && !(e->demo && r->loopback);      /* asked first: an address costs a system's printf */
+    bool operators = r->entry->command && (r->entry->command->flags & COMMAND_OPERATOR);
+    bool limited = e->rate > 0 && !r->entry->own && !operators && !(e->demo && r->loopback);      /* asked first: an address costs a system's printf */
     if (limited && !rate_take(e, exchange_client(x), e->rate, clock_mono_ms())) {
         answer_error(r, 429, zh ? SPAN("请求过于频繁，请稍后再试") : SPAN("too many requests, try again later"));
         return;
     }
     const struct command *c = r->entry->command;
     if (!c) return;
+    if (operators && c->verb == VERB_STAGED) r->deadline_mono_ms += LIMIT_OPERATOR_MS - LIMIT_COMMAND_MS;
     int64_t limit = c->body_bytes ? c->body_bytes : r->entry->has_file ? LIMIT_UPLOAD_BYTES : LIMIT_BODY_BYTES;
     exchange_limit_body(x, limit);
     struct span type = http_header_get(head, SPAN("Content-Type")), boundary;
@@ -361,6 +363,7 @@ static void edge_head(struct exchange *x, void *engine)
     r->step = STEP_READ;
     r->tls = exchange_is_tls(x);
     r->loopback = exchange_is_loopback(x);
+    r->local = exchange_is_local(x);
     make_request_id(r);
     exchange_set_user(x, r);
     if (!request_guarded(r, route, NULL) && exchange_status(x) == 0) answer_error(r, 503, outage_message(r));

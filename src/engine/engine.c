@@ -38,7 +38,7 @@ static bool open_data(struct engine *e, struct buf *err)
     }
     memcpy(path, data.p, data.n);
     path[data.n] = '\0';
-    if (!make_folder(path, err)) return false;
+    if (!e->local_only && !make_folder(path, err)) return false;
     e->data = realpath(path, NULL);
     if (!e->data || (e->data_fd = open(e->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
         buf_printf(err, "cannot open the data folder %s: %s", path, strerror(errno));
@@ -112,7 +112,7 @@ static bool open_store(struct engine *e, struct buf *err)
         snprintf(path, sizeof path, "%s/weir.db", e->data);
         url = span_of(path);
     }
-    struct store_options o = { .url = url, .migrations = lists, .migration_lists = n, .now_ms = clock_now_ms() };
+    struct store_options o = { .url = url, .migrations = lists, .migration_lists = n, .now_ms = clock_now_ms(), .check_only = e->local_only };
     e->store = store_open(&o, err);
     if (!e->store) return false;
     e->writer_conn = store_connect(e->store, false, err);
@@ -129,7 +129,7 @@ static bool open_access_log(struct engine *e, struct buf *err)
 {
     struct span to = settings_get(e->settings, "log", "access");
     e->access_fd = -1;
-    if (!to.n || span_is_z(to, "off")) return true;
+    if (!to.n || span_is_z(to, "off") || e->local_only) return true;
     if (span_is_z(to, "stderr")) {
         e->access_fd = dup(STDERR_FILENO);
         return true;
@@ -139,6 +139,25 @@ static bool open_access_log(struct engine *e, struct buf *err)
     e->access_fd = open(path, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0640);
     if (e->access_fd < 0) buf_printf(err, "log.access: cannot write %s: %s", path, strerror(errno));
     return e->access_fd >= 0;
+}
+
+/* The operator's way in. A server can do without it, and says so; a sub-command cannot. */
+static bool open_socket(struct engine *e, struct buf *err)
+{
+    struct buf why;
+    buf_init(&why, 4096 + 500);
+    e->local_bound = server_listen_local(e->server, e->data_fd, e->data, ENGINE_SOCKET, &why);
+    if (!e->local_bound && e->local_only) buf_add_span(err, buf_span(&why));
+    else if (!e->local_bound) log_warn("server", "sub-commands such as `weir backup` cannot reach this server: %.*s", SPAN_ARGS(buf_span(&why)));
+    buf_done(&why);
+    return e->local_bound || !e->local_only;
+}
+
+/* While the lock is still ours: the next one's socket must not be taken for this one. */
+static void close_socket(struct engine *e)
+{
+    if (e->local_bound) unlinkat(e->data_fd, ENGINE_SOCKET, 0);
+    e->local_bound = false;
 }
 
 static bool open_server(struct engine *e, struct buf *err)
@@ -151,7 +170,7 @@ static bool open_server(struct engine *e, struct buf *err)
         buf_add_z(err, "server.tls_cert and server.tls_key belong together: name both files or none");
         return false;
     }
-    struct server_config c = { .loops = (int)settings_int(s, "server", "loops"), .name = "server", .trusted_proxies = settings_get(s, "server", "trusted_proxies"),
+    struct server_config c = { .loops = e->local_only ? 1 : (int)settings_int(s, "server", "loops"), .name = "server", .trusted_proxies = settings_get(s, "server", "trusted_proxies"),
                                .tls_cert = *cert ? cert : NULL, .tls_key = *key ? key : NULL, .max_per_address = e->demo ? 0 : (int)settings_int(s, "server", "per_address"),
                                .arena_bytes = LIMIT_ARENA_BYTES };
     edge_config(e, &c);
@@ -175,8 +194,8 @@ static bool open_server(struct engine *e, struct buf *err)
     }
     char address[512];
     snprintf(address, sizeof address, "%.*s", SPAN_ARGS(settings_get(s, "server", "listen")));
-    e->port = server_listen(e->server, address, err);
-    return e->port >= 0;
+    if (!e->local_only && (e->port = server_listen(e->server, address, err)) < 0) return false;
+    return open_socket(e, err);
 }
 
 static bool start_apps(struct engine *e, struct buf *err)
@@ -194,12 +213,13 @@ static bool start_apps(struct engine *e, struct buf *err)
     return true;
 }
 
-struct engine *engine_new(const struct settings *settings, struct buf *err)
+static struct engine *make(const struct settings *settings, bool local_only, struct buf *err)
 {
     struct engine *e = base_alloc(sizeof *e);
     if (!e) return NULL;
     memset(e, 0, sizeof *e);
     e->settings = settings;
+    e->local_only = local_only;
     e->apps = weir_apps;
     e->data_fd = e->lock_fd = e->access_fd = e->stop_pipe[0] = e->stop_pipe[1] = -1;
     e->started_ns = clock_mono_ns();
@@ -228,11 +248,14 @@ struct engine *engine_new(const struct settings *settings, struct buf *err)
     return e;
 }
 
+struct engine *engine_new(const struct settings *settings, struct buf *err) { return make(settings, false, err); }
+struct engine *engine_new_local(const struct settings *settings, struct buf *err) { return make(settings, true, err); }
+
 int engine_port(const struct engine *e) { return e->port; }
 
 bool engine_start(struct engine *e, struct buf *err)
 {
-    return writer_start(e, err) && workers_start(e, err) && server_start(e->server, err) && outbox_start(e, err);
+    return writer_start(e, err) && workers_start(e, err) && server_start(e->server, err) && (e->local_only || outbox_start(e, err));
 }
 
 /* ---- stopping ---- */
@@ -268,6 +291,7 @@ int engine_wait(struct engine *e)
         if (what == 'r') reload(e);
     }
     atomic_store(&e->stopping, true);
+    close_socket(e);
     bool broken = atomic_load(&e->broken);
     /* Accepting ends first; what was accepted is still run, committed and answered; only then the threads go. */
     server_drain(e->server);
@@ -291,6 +315,7 @@ void engine_free(struct engine **pointer)
         server_stop(e->server);
         server_free(&e->server);
     }
+    close_socket(e);
     for (int i = 0; i < e->loop_count; i++) {
         struct loop_state *l = e->loops[i];
         if (!l) continue;
@@ -309,6 +334,7 @@ void engine_free(struct engine **pointer)
     sealer_free(&e->sealer);
     zone_free(&e->zone);
     router_free(&e->router);
+    router_free(&e->local_router);
     free(e->entries);
     free((void *)e->rates);
     free(e->data);

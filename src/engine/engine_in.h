@@ -54,7 +54,7 @@ struct request {
     struct loop *loop;                            /* NULL: a job */
     struct arena *arena;
     bool own_arena, frame, job, chinese, api, streaming, head_sent;
-    bool tls, loopback;                           /* of the connection, asked once on its loop: the writer must not look at it */
+    bool tls, loopback, local;                    /* of the connection, asked once on its loop: the writer must not look at it */
     struct socket_ref socket;
     int64_t job_id;
     int job_attempts;
@@ -135,10 +135,10 @@ struct engine {
     struct span public_url, cors, origins;
     struct entry *entries;
     int entry_count;
-    struct router *router;
+    struct router *router, *local_router;         /* over TCP; on the Unix socket, which also knows the operator's rows */
     struct loop_state *loops[MAX_LOOPS];
     int loop_count, access_fd;
-    bool debug, rehearse, demo;
+    bool debug, rehearse, demo, local_only, local_bound;
     enum { METRICS_LOOPBACK, METRICS_ALL, METRICS_OFF } metrics;
     int64_t rate, principal_rate;
     struct queue writer, work;

@@ -18,7 +18,7 @@ static size_t operations_walk(const struct describe *d, struct operation *at)
     size_t n = 0;
     for (const struct app *const *a = d->apps; *a; a++)
         for (const struct command *c = (*a)->commands; c && c->name; c++) {
-            if (!describe_shows(d, c->flags)) continue;
+            if (!describe_shows(d, c->flags) || (c->flags & COMMAND_OPERATOR)) continue;      /* no client ever meets those */
             unsigned methods;
             char pattern[ROUTE_PATTERN_BYTES];
             int nth = 0;

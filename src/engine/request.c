@@ -34,6 +34,8 @@ void request_free(struct request *r)
     arena_free(&a);
 }
 
+static bool is_operators(const struct request *r) { return r->entry->command && (r->entry->command->flags & COMMAND_OPERATOR); }
+
 void request_begin_run(struct request *r)
 {
     r->reply = NULL;
@@ -42,7 +44,7 @@ void request_begin_run(struct request *r)
     r->effects_end = &r->effects;
     r->wrote_later = r->replayed = false;
     r->random.counter = 0;
-    r->principal = (struct principal){ 0 };
+    r->principal = is_operators(r) ? (struct principal){ .kind = PRINCIPAL_OPERATOR, .name = SPAN("operator") } : (struct principal){ 0 };
     arena_rewind(r->arena, r->mark);
 }
 
@@ -71,6 +73,10 @@ struct reply *request_admit(struct request *r, struct snap *s)
 {
     const struct app *app = r->entry->app;
     unsigned needs = r->entry->command ? r->entry->command->needs : r->entry->frames ? r->entry->frames->needs : 0;
+    if (is_operators(r)) {
+        must(r->local);                                    /* the router of TCP does not know the row */
+        return NULL;
+    }
     if (!app->admit || r->job) return NULL;
     struct reply *refusal = app->admit(r, s, needs, &r->principal);
     if (refusal) return refusal;

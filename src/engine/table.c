@@ -28,11 +28,21 @@ static bool has_file(const struct shape *takes)
     return false;
 }
 
-static void add_routes(struct engine *e, const char *text, unsigned force_methods, int index)
+static void add_routes(struct engine *e, const char *text, int index)
 {
     unsigned methods;
     char pattern[ROUTE_PATTERN_BYTES];
-    while (route_next(&text, &methods, pattern)) router_add(e->router, force_methods ? force_methods : methods, pattern, index);
+    const struct command *c = e->entries[index].command;
+    while (route_next(&text, &methods, pattern)) {
+        router_add(e->local_router, methods, pattern, index);
+        if (!c || !(c->flags & COMMAND_OPERATOR)) router_add(e->router, methods, pattern, index);      /* else TCP has never heard of it */
+    }
+}
+
+static void add_get(struct engine *e, const char *pattern, int index)
+{
+    router_add(e->router, 1u << HTTP_GET, pattern, index);
+    router_add(e->local_router, 1u << HTTP_GET, pattern, index);
 }
 
 static const struct { const char *path; int own; } own_routes[] = { { "/healthz", OWN_HEALTH }, { "/readyz", OWN_READY }, { "/metrics", OWN_METRICS } };
@@ -46,7 +56,8 @@ bool table_build(struct engine *e, struct buf *err)
     }
     e->entries = base_alloc((size_t)count * sizeof *e->entries);
     e->router = router_new();
-    if (!e->entries || !e->router) {
+    e->local_router = router_new();
+    if (!e->entries || !e->router || !e->local_router) {
         buf_add_z(err, "out of memory");
         return false;
     }
@@ -54,14 +65,15 @@ bool table_build(struct engine *e, struct buf *err)
     int n = 0;
     for (size_t i = 0; i < LENGTH(own_routes); i++, n++) {
         e->entries[n] = (struct entry){ .index = n, .own = (unsigned)own_routes[i].own };
-        router_add(e->router, 1u << HTTP_GET, own_routes[i].path, n);
+        add_get(e, own_routes[i].path, n);
     }
     for (const struct app *const *a = e->apps; *a; a++) {
         for (const struct command *c = (*a)->commands; c && c->name; c++) {
             must(c->verb != VERB_NONE && (c->http || c->channel || c->job));
+            must(!(c->flags & COMMAND_OPERATOR) || (c->http && !c->channel && !c->job));
             if ((c->flags & COMMAND_DEBUG) && !e->debug) continue;
             e->entries[n] = (struct entry){ .index = n, .app = *a, .command = c, .has_file = has_file(c->takes) || (c->flags & COMMAND_MULTIPART) };
-            if (c->http) add_routes(e, c->http, 0, n);
+            if (c->http) add_routes(e, c->http, n);
             n++;
         }
         for (const struct channel *c = (*a)->channels; c && c->name; c++) {
@@ -70,7 +82,7 @@ bool table_build(struct engine *e, struct buf *err)
             for (const struct command *f = (*a)->commands; f && f->name; f++)
                 if (f->channel && strcmp(f->channel, c->name) == 0) e->entries[n].frames = f;
             must(c->echo || e->entries[n].frames);
-            router_add(e->router, 1u << HTTP_GET, c->path, n);
+            add_get(e, c->path, n);
             n++;
         }
     }

@@ -77,6 +77,19 @@ static const struct addrinfo *choose(const struct addrinfo *list)
     return list;
 }
 
+bool listener_keep(struct server *s, int fd, struct buf *err)
+{
+    struct listener *listener = base_alloc(sizeof *listener);
+    if (!listener) {
+        close(fd);
+        buf_add_z(err, "out of memory");
+        return false;
+    }
+    *listener = (struct listener){ .source = { SOURCE_LISTENER }, .fd = fd, .next = s->listeners };
+    s->listeners = listener;
+    return true;
+}
+
 bool listener_open(struct server *s, const char *address, struct buf *err, int *out_port)
 {
     char host[256], port[8];
@@ -98,16 +111,8 @@ bool listener_open(struct server *s, const char *address, struct buf *err, int *
         buf_printf(err, "cannot listen on %s: %s%s", address, strerror(errno), remedy);
         return false;
     }
-    struct listener *listener = base_alloc(sizeof *listener);
-    if (!listener) {
-        close(fd);
-        buf_add_z(err, "out of memory");
-        return false;
-    }
-    *listener = (struct listener){ .source = { SOURCE_LISTENER }, .fd = fd, .next = s->listeners };
-    s->listeners = listener;
     *out_port = port_of(fd);
-    return true;
+    return listener_keep(s, fd, err);
 }
 
 /* ---- a loop's part in the listeners ---- */
@@ -178,7 +183,7 @@ static bool address_enter(struct conn *c)
     struct server *s = c->loop->server;
     uint64_t key[2];
     bool fits = true;
-    if (s->config.max_per_address <= 0 || c->trusted) return true;
+    if (s->config.max_per_address <= 0 || c->trusted || c->local) return true;
     address_key(&c->peer, key);
     pthread_mutex_lock(&s->lock);
     struct address_count **at = address_find(s, key);
@@ -237,12 +242,13 @@ static bool start_tls(struct conn *c)
 static void admit(struct loop *l, int fd, const struct sockaddr *sa)
 {
     struct server *s = l->server;
-    struct address peer;
+    struct address peer = { { 0 } };
     int open = atomic_fetch_add(&s->open, 1) + 1;
-    bool known = address_of(sa, &peer);
+    bool local = sa->sa_family == AF_UNIX;
+    bool known = local ? local_peer_is_ours(fd) : address_of(sa, &peer);
     struct conn *c = NULL;
     if (!known || open > s->max_connections + EXTRA_CONNECTIONS) close(fd);
-    else c = conn_new(l, fd, &peer, address_list_has(&s->trusted, &peer));
+    else c = conn_new(l, fd, &peer, !local && address_list_has(&s->trusted, &peer));
     if (!c) {
         atomic_fetch_sub(&s->open, 1);
         atomic_fetch_sub(&l->load, 1);
@@ -250,12 +256,13 @@ static void admit(struct loop *l, int fd, const struct sockaddr *sa)
         return;
     }
     count(&l->counters.accepted, 1);
+    c->local = local;
     bool fits = address_enter(c);
-    if (open > s->max_connections || !fits) {
+    if ((open > s->max_connections && !local) || !fits) {               /* the operator is wanted most when all is full */
         count(&l->counters.refused_full, 1);
         if (s->config.tls_cert) conn_break(c, false);
         else conn_refuse(c, 503, SPAN(""));
-    } else if (s->config.tls_cert && !start_tls(c)) {
+    } else if (s->config.tls_cert && !local && !start_tls(c)) {
         conn_break(c, true);
     }
 }

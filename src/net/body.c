@@ -36,6 +36,7 @@ bool exchange_adopt(struct exchange *ex, struct conn *c, struct span raw)
     ex->conn = c;
     ex->peer = c->peer;
     ex->trusted = c->trusted;
+    ex->local = c->local;
     ex->tls = c->tls != NULL;
     ex->next = l->exchanges;
     ex->link = &l->exchanges;

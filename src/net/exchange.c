@@ -299,7 +299,8 @@ void exchange_abort(struct exchange *ex)
 const struct http_head *exchange_head(const struct exchange *ex) { return &ex->head; }
 struct arena *exchange_arena(struct exchange *ex) { return ex->arena; }
 struct span exchange_body(const struct exchange *ex) { return ex->body; }
-bool exchange_is_loopback(const struct exchange *ex) { return address_is_loopback(&ex->peer); }
+bool exchange_is_loopback(const struct exchange *ex) { return ex->local || address_is_loopback(&ex->peer); }
+bool exchange_is_local(const struct exchange *ex) { return ex->local; }
 struct loop *exchange_loop(const struct exchange *ex) { return ex->loop; }
 void exchange_set_user(struct exchange *ex, void *user) { ex->user = user; }
 void *exchange_user(const struct exchange *ex) { return ex->user; }
@@ -310,6 +311,7 @@ bool exchange_lost(const struct exchange *ex) { return ex->lost || (ex->conn && 
 struct span exchange_client(const struct exchange *const_ex)
 {
     struct exchange *ex = (struct exchange *)(uintptr_t)const_ex;            /* printed once, when first asked for */
+    if (ex->local) return SPAN("unix");
     if (!ex->client_n) {
         struct address a = ex->trusted ? address_behind(&ex->loop->server->trusted, &ex->peer, &ex->head) : ex->peer;
         ex->client_n = (uint8_t)address_print(&a, ex->client);

@@ -171,7 +171,8 @@ static void set_options(struct fetcher *f, const struct fetch_request *r, const 
     curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
     curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
-    if (loopback) curl_easy_setopt(c, CURLOPT_PROXY, "");
+    if (loopback || r->socket) curl_easy_setopt(c, CURLOPT_PROXY, "");
+    if (r->socket) curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, r->socket);
     if (r->once) curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
     if (r->method == HTTP_HEAD) {
         curl_easy_setopt(c, CURLOPT_NOBODY, 1L);

@@ -14,6 +14,7 @@
 struct fetch_request {
     enum http_method method;
     struct span url;                       /* absolute */
+    const char *socket;                    /* the path of a Unix socket to connect to instead of the URL's host, or NULL */
     const struct http_header *headers;
     size_t header_count;
     struct span body;                      /* ignored for GET and HEAD */

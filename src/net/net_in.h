@@ -2,7 +2,7 @@
  *
  * The map: server.c life and numbers · accept.c listeners and limits · loop.c one thread: epoll, mailbox, the turn · timer.c the wheel ·
  * conn.c one connection: what to do with its next bytes · body.c request bodies · exchange.c answers · out.c what is to be sent ·
- * socket.c WebSockets · frame.c their frames · transport.c and tls.c receive, send, shut, close · address.c peers and proxies.
+ * socket.c WebSockets · frame.c their frames · local.c the Unix socket · transport.c and tls.c receive, send, shut, close · address.c peers and proxies.
  *
  * Two rules keep all of it free of reentrancy:
  *  1. Callbacks (but on_done) are called from the top of the loop only: from conn_work(), a timer or a task, never from inside a function that a handler
@@ -113,6 +113,7 @@ struct conn {
     bool in_head : 1;                   /* first bytes of a head are here: its deadline runs */
     bool reset : 1;                     /* close with RST: what was sent is not whole */
     bool trusted : 1, counted : 1;      /* the peer is a trusted proxy; is in the table of addresses */
+    bool local : 1;                     /* of the Unix socket: the peer is our user or root */
     int fd;
     struct loop *loop;
     struct conn *next, **link;          /* of loop->conns */
@@ -159,7 +160,7 @@ struct exchange {
     char client[46];
     uint8_t client_n;
     struct address peer;
-    bool tls, trusted;                  /* never changed again: bytes of their own, because other threads may ask while the loop writes the bits below */
+    bool tls, trusted, local;           /* never changed again: bytes of their own, because other threads may ask while the loop writes the bits below */
     bool lost : 1;
     bool stream_body : 1, body_paused : 1, body_complete : 1;
     bool in_callback : 1, ended : 1;    /* ended while in a callback: on_done comes when it returns */
@@ -328,6 +329,8 @@ struct server {
 };
 
 bool listener_open(struct server *, const char *address, struct buf *err, int *out_port);
+bool listener_keep(struct server *, int fd, struct buf *err);  /* takes fd */
+bool local_peer_is_ours(int fd);
 void listener_accept(struct loop *, struct listener *);
 void loop_listen(struct loop *);
 void loop_listen_no_more(struct loop *);

@@ -56,6 +56,12 @@ struct server_config {
 struct server *server_new(const struct server_config *, struct buf *err);       /* config is copied; NULL and a text that names cause and remedy */
 /* Binds "127.0.0.1:8000", "[::1]:0", "0.0.0.0:80", "localhost:8000"; without SO_REUSEPORT, so that a second server fails loudly. Returns the port, or -1 and err. */
 int server_listen(struct server *, const char *address, struct buf *err);
+/* Besides: a Unix socket of mode 600 in the folder `dir` that dir_fd has open. One that is left from a server that was killed is replaced, so the caller holds a lock on the folder; it also removes the
+ * file at the end. Only processes of our own user and of root are let in (SO_PEERCRED); others are cut off. No TLS, no cap, no trusted proxies there. */
+bool server_listen_local(struct server *, int dir_fd, const char *dir, const char *name, struct buf *err);
+/* What to bind or to connect to: DIR/NAME, or by /proc/self/fd where that is too long for a socket's address. False: neither is possible. */
+enum { LOCAL_PATH_BYTES = 108 };
+bool local_socket_path(int dir_fd, const char *dir, const char *name, char out[LOCAL_PATH_BYTES]);
 bool server_start(struct server *, struct buf *err);                            /* starts the loops */
 /* Any thread. Stops accepting, closes idle connections, lets running exchanges end (Connection: close), closes WebSockets with 1001 after their running messages. */
 void server_drain(struct server *);
@@ -85,9 +91,10 @@ void server_stats(const struct server *, struct server_stats *out);             
 const struct http_head *exchange_head(const struct exchange *);                 /* any thread while held */
 struct arena *exchange_arena(struct exchange *);                                /* the holder's thread */
 struct span exchange_body(const struct exchange *);                             /* buffered bodies; complete from on_request on */
-struct span exchange_client(const struct exchange *);                           /* address as text, by trusted proxies; without port */
+struct span exchange_client(const struct exchange *);                           /* address as text, by trusted proxies; without port; "unix" on the Unix socket */
 bool exchange_is_tls(const struct exchange *);                                  /* ours, or told by a trusted proxy */
-bool exchange_is_loopback(const struct exchange *);                             /* the peer itself */
+bool exchange_is_loopback(const struct exchange *);                             /* the peer itself; also on the Unix socket */
+bool exchange_is_local(const struct exchange *);                                /* came by server_listen_local */
 struct loop *exchange_loop(const struct exchange *);                            /* any thread while held */
 void exchange_set_user(struct exchange *, void *);
 void *exchange_user(const struct exchange *);

@@ -39,6 +39,7 @@
 #define LIMIT_WRITER_BATCH      512
 #define LIMIT_WORKER_QUEUE      1024
 #define LIMIT_COMMAND_MS        10000            /* deadline of a command from admission */
+#define LIMIT_OPERATOR_MS       600000           /* the same for an errand of the operator's (a copy of the database) */
 
 /* diary */
 #define LIMIT_DIARY_CHARS       10000

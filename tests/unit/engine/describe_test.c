@@ -110,6 +110,7 @@ static const struct command rows[] = {
     { .name = "t.upload", .http = "POST /t/upload", .takes = &file_shape, WRITES(write_nothing) },
     { .name = "t.say", .about = "A frame", .channel = "chat", .takes = &text_shape, .gives = "{id:s}", WRITES(write_nothing) },
     { .name = "t.later", .about = "A job", .job = true, WRITES(write_nothing) },
+    { .name = "t.care", .about = "Care", .http = "POST /api/t/care", .needs = 1, .gives = "[n]", .flags = COMMAND_OPERATOR, WRITES(write_nothing) },
     { .name = "t.echo", .about = "Echo", .http = "ANY /api/debug/echo", .flags = COMMAND_DEBUG | COMMAND_RAW, READS(read_nothing) },
     { 0 },
 };
@@ -162,13 +163,14 @@ static void the_listing_is_aligned_and_complete(void **state)
 {
     (void)state;
     assert_true(span_is_z(written(describe_routes, table, false),
-                          "METHODS   PATH                  NAME      NEEDS   ABOUT\n"
-                          "GET|POST  /t/write/?            t.write   user,2  Write \"it\"\n"
-                          "GET       /api/t/{id}/of/{who}  t.get     -       Get it\n"
-                          "POST      /t/upload             t.upload  -       \n"
-                          "FRAME     chat                  t.say     -       A frame\n"
-                          "JOB       -                     t.later   -       A job\n"
-                          "WS        /ws/{room}/?          chat      -       WebSocket\n"));
+                          "METHODS   PATH                  NAME      NEEDS     ABOUT\n"
+                          "GET|POST  /t/write/?            t.write   user,2    Write \"it\"\n"
+                          "GET       /api/t/{id}/of/{who}  t.get     -         Get it\n"
+                          "POST      /t/upload             t.upload  -         \n"
+                          "FRAME     chat                  t.say     -         A frame\n"
+                          "JOB       -                     t.later   -         A job\n"
+                          "POST      /api/t/care           t.care    operator  Care\n"
+                          "WS        /ws/{room}/?          chat      -         WebSocket\n"));
     struct span debug = written(describe_routes, table, true);
     assert_non_null(memmem(debug.p, debug.n, "ANY       /api/debug/echo", 25));
 }
@@ -177,7 +179,7 @@ static void programs_get_the_same(void **state)
 {
     (void)state;
     const json_t *v = written_json(describe_routes_json, table, false);
-    assert_int_equal(json_array_size(v), 6);
+    assert_int_equal(json_array_size(v), 7);
     assert_text(v, "0 name", "t.write");
     assert_text(v, "0 routes 0 path", "/t/write");
     assert_true(json_is_true(at(v, "0 routes 0 slash_optional")));
@@ -186,8 +188,10 @@ static void programs_get_the_same(void **state)
     assert_true(json_is_true(at(v, "0 takes 0 required")));
     assert_text(v, "0 schema properties status type", "string");
     assert_text(v, "4 kind", "job");
-    assert_text(v, "5 kind", "channel");
-    assert_int_equal(json_array_size(written_json(describe_routes_json, table, true)), 7);
+    assert_true(json_is_true(at(v, "5 operator")) && json_is_false(at(v, "0 operator")));
+    assert_text(v, "5 needs", "operator");
+    assert_text(v, "6 kind", "channel");
+    assert_int_equal(json_array_size(written_json(describe_routes_json, table, true)), 8);
 }
 
 static void the_document_says_what_the_rows_say(void **state)
