@@ -68,7 +68,7 @@ async function mainData(run) {
   run.requests = {
     diary: file('get_diary', some.map((n) => get(`/matching/get_diary_action/?diaryId=${FIRST_DIARY + n}`))),
     user: file('get_user', some.map((n) => get(`/matching/get_user_action/?openId=${userId(n)}`))),
-    nginx: { diary: file('nginx_diary', [get('/diary')]), user: file('nginx_user', [get('/user')]) },
+    nginx: Object.fromEntries(READS.map(({ what }) => [what, file(`nginx_${what}`, [get(`/${what}`)])])),
     paired: file('post_paired', some.map((n, i) => emotionPost(userId(n), run.texts[i % run.texts.length]))),
     strangers: file('post_strangers', run.texts.map((t) => emotionPost(`s${HOLE}`, t))),
   };
@@ -82,6 +82,12 @@ const emotionPost = (who, text) => post('/matching/emotion/', [['openId', who], 
 
 /* ---- reads ---- */
 
+const READS = [
+  { what: 'diary', title: 'get_diary', requests: 'diary' },
+  { what: 'user', title: 'get_user as in the document, two diaries', requests: 'user', folder: 'example' },
+  { what: 'user10', title: 'get_user at its longest, ten diaries', requests: 'user' },
+];
+
 async function bodyBytes(port, target) {
   const answer = await fetch(`http://127.0.0.1:${port}${target}`);
   const bytes = (await answer.arrayBuffer()).byteLength;
@@ -90,27 +96,32 @@ async function bodyBytes(port, target) {
 }
 
 export async function reads(run) {
-  const server = await serve(run.host, await mainData(run));
-  const bytes = { diary: await bodyBytes(server.port, `/matching/get_diary_action/?diaryId=${FIRST_DIARY}`), user: await bodyBytes(server.port, `/matching/get_user_action/?openId=${userId(0)}`) };
+  const full = await serve(run.host, await mainData(run));
+  const example = await serve(run.host, await seeded(run, 'example', ['seed', '--texts', run.textFile, '--users', USERS, '--diaries', 2, '--strangers', 0]));
+  const target = { diary: `/matching/get_diary_action/?diaryId=${FIRST_DIARY}`, user: `/matching/get_user_action/?openId=${userId(0)}` };
+  const bytes = {};
+  for (const { what, requests, folder } of READS) bytes[what] = await bodyBytes((folder ? example : full).port, target[requests]);
   const peer = await nginx(run.host, bytes);
   const load = (port, pids, requests, clients, body) => figures(run.host.tool('load'), ['--port', port, '--pids', pids, '--requests', requests, '--clients', clients, '--body', body, '--seconds', run.window, '--warm', 0.3]);
   const cases = {};
-  for (const what of ['diary', 'user'])
+  for (const { what, requests, folder } of READS)
     for (const clients of [64, 256]) {
+      const server = folder ? example : full;
       cases[`nginx ${what} ${clients}`] = () => load(peer.port, peer.pids, run.requests.nginx[what], clients, bytes[what]);
-      cases[`weir ${what} ${clients}`] = () => load(server.port, server.pid, run.requests[what], clients, bytes[what]);
+      cases[`weir ${what} ${clients}`] = () => load(server.port, server.pid, run.requests[requests], clients, bytes[what]);
     }
   const all = await interleaved(run, 'reads against nginx', cases);
-  for (const what of ['diary', 'user'])
+  for (const { what, title } of READS)
     for (const clients of [64, 256]) {
       const [ours, theirs] = [all[`weir ${what} ${clients}`], all[`nginx ${what} ${clients}`]];
-      run.table.add({ what: `get_${what} (${bytes[what]} B), ${clients} clients`, weir: of(ours, 'per_second'), unit: 'req/s', peer: of(theirs, 'per_second'), peerName: 'nginx', ratio: ratio(ours, theirs, 'per_second'),
+      run.table.add({ what: `${title} (${bytes[what]} B), ${clients} clients`, weir: of(ours, 'per_second'), unit: 'req/s', peer: of(theirs, 'per_second'), peerName: 'nginx', ratio: ratio(ours, theirs, 'per_second'),
         atLeast: 0.6, note: latency(ours) });
       run.table.add({ what: '  processor time a request', weir: of(ours, 'server_cpu_us'), unit: 'us', peer: of(theirs, 'server_cpu_us'), peerName: 'nginx', ratio: ratio(ours, theirs, 'server_cpu_us'), atMost: 2,
         note: `the load generator itself: ${of(ours, 'own_cpu_us').toFixed(1)} us` });
     }
   await peer.stop();
-  await server.stop();
+  await example.stop();
+  await full.stop();
 }
 
 /* ---- durable posts ---- */
