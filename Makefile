@@ -19,7 +19,7 @@ setup = @[ -f $(1)/build.ninja ] || { echo "weir: configuring $(1)"; $(2) meson 
 SANITIZE = -Dfaults=true -Db_lundef=false
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture build bench fuzz asan tsan lint clean install packages
+.PHONY: help run test browser torture build bench fuzz asan tsan lint clean install packages
 
 help: ## this text
 	@echo "Weir: a self-hosted WeChat backend. What you can make:"
@@ -33,6 +33,13 @@ test: packages ## every test; the last line counts them (ONLY=REGEX for a part)
 	$(call setup,build-test,,-Dfaults=true)
 	@$(NINJA) build-test
 	@node tests/run.mjs build-test $(if $(ONLY),--only '$(ONLY)')
+
+browser: packages ## the pages in a real browser (installs chromium, and playwright-core from npm); afterwards `make test` does it too
+	$(INSTALL_PACKAGES) packages packages-test packages-browser
+	@[ -d tests/node_modules/playwright-core ] || { echo "weir: fetching playwright-core"; cd tests && npm ci --loglevel=error; }
+	$(call setup,build-test,,-Dfaults=true)
+	@$(NINJA) build-test
+	@node tests/run.mjs build-test --only '^browser'
 
 torture: packages ## every fault at every place: the tests that `make test` only samples
 	$(INSTALL_PACKAGES) packages packages-test

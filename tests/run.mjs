@@ -1,7 +1,8 @@
 // Runs the tests of one build folder and counts them: `node tests/run.mjs BUILD [--only REGEX]`.
 //
-// First what meson knows (unit tests, replays of the fuzzers' inputs, tidy), then the API tests (tests/api/*.test.mjs) by Node's own runner against BUILD/weir.
-// A cmocka program counts as many tests as it says it ran, everything else as one. --only takes meson tests by name and API files as "api-NAME".
+// First what meson knows (unit tests, replays of the fuzzers' inputs, tidy), then the API tests (tests/api/*.test.mjs) by Node's own runner against BUILD/weir, then the pages in a browser
+// (tests/browser/*.test.mjs), if there is one: `make browser` installs it.
+// A cmocka program counts as many tests as it says it ran, everything else as one. --only takes meson tests by name, API files as "api-NAME" and browser files as "browser-NAME".
 // The last line is always `N passed, N failed`; the exit code is 1 if anything failed or nothing ran at all.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
@@ -118,14 +119,21 @@ function options() {
   return JSON.parse(readFileSync(file, 'utf8')).filter((option) => option.name === 'b_sanitize').map((option) => option.value);
 }
 
-async function apiTests() {
-  const folder = path.join(root, 'tests', 'api');
-  const files = !existsSync(folder) ? [] : readdirSync(folder).filter((name) => name.endsWith('.test.mjs')).sort()
-    .filter((name) => only.test(`api-${name.slice(0, -'.test.mjs'.length)}`)).map((name) => path.join(folder, name));
+/** The test files of tests/KIND that are asked for. */
+function filesOf(kind) {
+  const folder = path.join(root, 'tests', kind);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).filter((name) => name.endsWith('.test.mjs')).sort().filter((name) => only.test(`${kind}-${name.slice(0, -'.test.mjs'.length)}`)).map((name) => path.join(folder, name));
+}
+
+/** True if chromium is there and playwright-core, which drives it (tests/package.json). */
+const browserThere = () => existsSync(process.env.CHROMIUM ?? '/usr/bin/chromium') && existsSync(path.join(root, 'tests', 'node_modules', 'playwright-core'));
+
+async function nodeTests(files) {
   if (!files.length) return;
   const program = path.join(build, 'weir');
   if (!existsSync(program)) {
-    console.error(`there are API tests but no ${program}`);
+    console.error(`there are tests of the program but no ${program}`);
     totals.failed += 1;
     return;
   }
@@ -151,7 +159,8 @@ async function apiTests() {
 }
 
 await mesonTests();
-await apiTests();
+await nodeTests(filesOf('api'));
+if (browserThere()) await nodeTests(filesOf('browser'));
 if (totals.skipped) console.log(`${totals.skipped} skipped`);
 if (totals.passed + totals.failed === 0) console.error('no tests ran');
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
