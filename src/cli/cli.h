@@ -9,6 +9,8 @@ int cli_sandbox(int argc, char **argv);
 int cli_routes(int argc, char **argv);
 int cli_openapi(int argc, char **argv);
 int cli_emotion(int argc, char **argv);
+int cli_backup(int argc, char **argv);
+int cli_restore(int argc, char **argv);
 int cli_operator(int argc, char **argv);
 int cli_image_worker(int argc, char **argv);
 

@@ -136,6 +136,8 @@ void request_soon(const struct request *, const char *job, struct span json);
 struct worker { struct arena *arena; int64_t deadline_mono_ms; struct engine *engine; };
 void errand_call(struct errand *, void (*fn)(void *carry, const struct worker *), void *carry);
 void errand_carry(struct errand *, void *carry);
+/* In an errand: a consistent copy of the database in a new file. False: why not is in err. */
+bool worker_snapshot(const struct worker *, const char *to_path, struct buf *err);
 /* Errands with the same key run one at a time, in order (single flight). */
 void errand_key(struct errand *, struct span key);
 
@@ -231,6 +233,7 @@ struct app {
     const struct command *commands;      /* ended by a row without name */
     const struct channel *channels;      /* likewise, or NULL */
     const struct query *const *const *queries;      /* lists, each ended by NULL; the lists too */
+    const struct query *files;           /* NULL, or which files below the data directory the database names, for backups: a key above $1 in its order, then paths; at most 500 rows; also one of queries */
     const struct migration *migrations;  /* ended by a row without app */
     const struct setting *settings;      /* ended by a row without section, or NULL */
     void *(*start)(const struct settings *, struct store_conn *writer, struct buf *err);      /* once, before the loops; NULL and a text: refuse to start */

@@ -3,6 +3,11 @@
 #include "engine/engine_in.h"
 #include "base/log.h"
 
+bool worker_snapshot(const struct worker *w, const char *to_path, struct buf *err)
+{
+    return store_snapshot(w->engine->store, to_path, w->deadline_mono_ms, err) == STORE_OK;
+}
+
 struct page { struct snap snap; bool more; };
 
 static void run_errand(struct request *r, void *arg)

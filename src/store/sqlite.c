@@ -539,10 +539,13 @@ bool sqlite_copy_to(sqlite3 *db, const char *to_path, struct buf *err)
     return rc == SQLITE_DONE;
 }
 
-enum store_fault store_snapshot(struct store *s, const char *to_path, struct buf *err)
+static int past(void *deadline) { return clock_mono_ms() >= *(const int64_t *)deadline; }
+
+enum store_fault store_snapshot(struct store *s, const char *to_path, int64_t deadline_mono_ms, struct buf *err)
 {
     sqlite3 *db = sqlite_open(s->path, 0, err);
     if (!db) return STORE_OUTAGE;
+    if (deadline_mono_ms) sqlite3_progress_handler(db, 1000, past, &deadline_mono_ms);
     bool good = sqlite_copy_to(db, to_path, err);
     sqlite3_close(db);
     return good ? STORE_OK : STORE_OUTAGE;

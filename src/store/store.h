@@ -100,7 +100,11 @@ void store_interrupt_at(struct store_conn *, int64_t deadline_mono_ms);   /* 0 =
 int store_wal_frames(const struct store_conn *);                    /* in the log after this connection's last commit: when to checkpoint */
 struct store_checkpointed { int64_t log_frames, moved_frames; };
 enum store_fault store_checkpoint(struct store_conn *, struct store_checkpointed *out);   /* between batches only; passive: waits for nobody; when all is moved the next commit begins the log anew */
-enum store_fault store_snapshot(struct store *, const char *to_path, struct buf *err);    /* a consistent copy beside a running server; any thread */
+enum store_fault store_snapshot(struct store *, const char *to_path, int64_t deadline_mono_ms, struct buf *err);    /* a consistent copy beside a running server; any thread; deadline 0: none */
+/* A database at rest (a backup): for reading only, nothing is made beside it, and nobody may write to it meanwhile. Disconnect it as any other. */
+struct store_conn *store_open_file(const char *path, struct buf *err);
+/* Every page and every index of it, on a connection without a view. False: what is wrong with it is in err. */
+bool store_integrity(struct store_conn *, struct buf *err);
 /* EXPLAIN: true if the query scans a table without an index; *out tells which. Also fails for SQL that does not prepare. */
 bool store_query_scans(struct store_conn *, const struct query *, struct buf *out);
 #endif

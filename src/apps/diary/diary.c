@@ -182,6 +182,6 @@ static const char *const prefixes[] = { "/matching/", "/matching", "/ws/chat/", 
 static const char *const needs_names[] = { "user", "user or new", "diary", "room", "anybody logged in", "user or nobody", NULL };
 
 const struct app diary_app = {
-    .name = "diary", .needs_names = needs_names, .prefixes = prefixes, .commands = commands, .channels = channels, .queries = diary_queries, .migrations = diary_migrations, .settings = settings,
+    .name = "diary", .needs_names = needs_names, .prefixes = prefixes, .commands = commands, .channels = channels, .queries = diary_queries, .files = &diary_files, .migrations = diary_migrations, .settings = settings,
     .start = diary_start, .stop = diary_stop, .admit = diary_admit, .error = diary_error,
 };

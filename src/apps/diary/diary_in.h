@@ -100,6 +100,7 @@ void check_run(void *checked, const struct worker *);
 
 /* the commands, in the files of their names */
 extern const struct query *const *const diary_queries[];
+extern const struct query diary_files;
 extern const struct migration diary_migrations[];
 #define DECLARE_QUERIES(name) extern const struct query *const name[]
 read_fn get_user, get_diary, get_user_diary, get_pair, get_history, show_image, serve_image, serve_thumb;

@@ -10,7 +10,8 @@
 
 static const struct query q_insert = { "diary.image_insert", "INSERT INTO diary_image (name, user_id, type, width, height, created_ms) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING", 0 };
 static const struct query q_find = { "diary.image_find", "SELECT type, width, height FROM diary_image WHERE name = $1", 0 };
-const struct query *const picture_queries[] = { &q_insert, &q_find, NULL };
+const struct query diary_files = { "diary.files", "SELECT name, 'upload/' || name, 'upload/thumb/' || name FROM diary_image WHERE name > $1 ORDER BY name LIMIT 500", 0 };
+const struct query *const picture_queries[] = { &q_insert, &q_find, &diary_files, NULL };
 
 enum { STEM_CHARS = 60 };
 

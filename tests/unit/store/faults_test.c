@@ -260,7 +260,7 @@ static void a_snapshot_that_fails_leaves_nothing(void **state)
             assert_true(n < 2000);
             buf_consume(&err, err.n);
             arm(&plans[i], n);
-            enum store_fault fault = store_snapshot(f->store, to, &err);
+            enum store_fault fault = store_snapshot(f->store, to, 0, &err);
             met = was_passed(&plans[i]);
             fault_arm(NULL);
             assert_int_equal(fault != STORE_OK, met);   /* a copy that is not on the disk is not one */

@@ -287,7 +287,7 @@ static void snapshots_beside_a_running_writer(void **state)
         snprintf(to, sizeof to, "%s/copy-%d.db", f->folder, i);
         wait_for(&w, last + 10);
         int64_t from = atomic_load(&w.committed);
-        enum store_fault fault = store_snapshot(f->store, to, &err);
+        enum store_fault fault = store_snapshot(f->store, to, 0, &err);
         int64_t until = atomic_load(&w.committed) + 1;  /* a commit may be done and not counted yet */
         if (fault != STORE_OK) fail_msg("%.*s", SPAN_ARGS(buf_span(&err)));
         raw_assert_sound(to);

@@ -379,17 +379,17 @@ static void a_snapshot_is_a_whole_copy(void **state)
     buf_init(&err, 1000);
     assert_int_equal(store_begin(f->writer), STORE_OK);                              /* what is not committed is not in it */
     assert_int_equal(put_thing(f->writer, "uncommitted", 1), STORE_KEPT);
-    assert_int_equal(store_snapshot(f->store, to, &err), STORE_OK);
+    assert_int_equal(store_snapshot(f->store, to, 0, &err), STORE_OK);
     assert_int_equal(store_commit(f->writer), STORE_COMMITTED);
     raw_assert_sound(to);
     assert_int_equal(raw_number(to, "SELECT count(*) FROM thing"), 500);
     assert_int_equal(err.n, 0);
     /* an existing file is not overwritten and not removed */
-    assert_int_not_equal(store_snapshot(f->store, to, &err), STORE_OK);
+    assert_int_not_equal(store_snapshot(f->store, to, 0, &err), STORE_OK);
     assert_true(err.n > 0);
     assert_int_equal(raw_number(to, "SELECT count(*) FROM thing"), 500);
     buf_consume(&err, err.n);
-    assert_int_not_equal(store_snapshot(f->store, nowhere, &err), STORE_OK);
+    assert_int_not_equal(store_snapshot(f->store, nowhere, 0, &err), STORE_OK);
     assert_true(err.n > 0);
     buf_done(&err);
     const char *text;
