@@ -8,7 +8,7 @@
 
 /* ---- clocks ---- */
 
-static _Atomic int64_t wall_offset_ms;
+static _Atomic int64_t wall_offset_ms, wall_held_ms;      /* held: 0 while time goes on */
 
 static int64_t read_ms(clockid_t id)
 {
@@ -17,7 +17,12 @@ static int64_t read_ms(clockid_t id)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-int64_t clock_now_ms(void) { return read_ms(CLOCK_REALTIME) + atomic_load_explicit(&wall_offset_ms, memory_order_relaxed); }
+int64_t clock_now_ms(void)
+{
+    int64_t held = atomic_load_explicit(&wall_held_ms, memory_order_relaxed);
+    return held ? held : read_ms(CLOCK_REALTIME) + atomic_load_explicit(&wall_offset_ms, memory_order_relaxed);
+}
+
 int64_t clock_mono_ms(void) { return read_ms(CLOCK_MONOTONIC); }
 
 uint64_t clock_mono_ns(void)
@@ -27,7 +32,17 @@ uint64_t clock_mono_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-void clock_debug_set(int64_t now_ms) { atomic_store(&wall_offset_ms, now_ms ? now_ms - read_ms(CLOCK_REALTIME) : 0); }
+void clock_debug_set(int64_t now_ms)
+{
+    atomic_store(&wall_offset_ms, now_ms ? now_ms - read_ms(CLOCK_REALTIME) : 0);
+    atomic_store(&wall_held_ms, 0);
+}
+
+void clock_debug_hold(int64_t now_ms)
+{
+    clock_debug_set(now_ms);
+    atomic_store(&wall_held_ms, now_ms);
+}
 
 /* ---- the calendar (proleptic Gregorian; the era arithmetic counts years from March) ---- */
 

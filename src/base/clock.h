@@ -8,6 +8,7 @@ int64_t clock_now_ms(void);                      /* wall time; obeys clock_debug
 int64_t clock_mono_ms(void);                     /* for deadlines; never moved */
 uint64_t clock_mono_ns(void);                    /* for measuring */
 void clock_debug_set(int64_t now_ms);            /* wall time continues from here (0: the real time again); thread-safe */
+void clock_debug_hold(int64_t now_ms);           /* wall time stands still here, until it is set or held anew; thread-safe */
 
 /* A time zone out of the system's tzdata (/usr/share/zoneinfo), immutable, shareable between threads; several live side by side. */
 struct zone;

@@ -45,6 +45,8 @@ function exchange(agent, url, method, headers, bytes) {
   });
 }
 
+/* the ensemble's clients show `msg`, whatever stands beside it */
+const telling = (path) => /^\/(account|absence|manager|api\/absence)(\/|$)/.test(path);
 const failing = (path) => path === '/matching' || ['/matching/', '/ws/chat/', '/upload/'].some((prefix) => path.startsWith(prefix));
 
 /** What every answer of the server must be like. */
@@ -59,6 +61,8 @@ export function judge(method, path, reply) {
     const keys = Object.keys(reply.body).sort();
     if (failing(path)) {
       assert.deepEqual([keys, reply.body.status, typeof reply.body.msg], [['msg', 'status'], 'fail', 'string'], what);
+    } else if (telling(path)) {
+      assert.ok(typeof reply.body.msg === 'string' && reply.body.msg.trim(), what);
     } else {
       assert.deepEqual([keys, reply.body.errcode, typeof reply.body.errmsg], [['errcode', 'errmsg'], reply.status, 'string'], what);
     }
@@ -103,9 +107,9 @@ export function clientOf(weir) {
     form: (target, form = {}, options = {}) => request('POST', target, { form, ...options }),
     json: (target, json = {}, options = {}) => request('POST', target, { json, ...options }),
     multipart: (target, parts, options = {}) => request('POST', target, { parts, ...options }),
-    /** Moves the server's wall clock: to a time in ms, or 0 for the real one. */
-    clock: async (now) => {
-      const reply = await request('POST', '/api/debug/clock', { json: { now } });
+    /** Moves the server's wall clock: to a time in ms, or 0 for the real one. `hold`: and it stands still there. */
+    clock: async (now, { hold = false } = {}) => {
+      const reply = await request('POST', '/api/debug/clock', { json: { now, ...(hold ? { hold: 1 } : {}) } });
       assert.equal(reply.status, 200, reply.text);
       return reply.body.data.now;
     },

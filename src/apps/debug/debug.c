@@ -88,7 +88,8 @@ static struct reply *upload(const struct request *r)
 
 static struct reply *set_clock(const struct request *r)
 {
-    clock_debug_set(request_int(r, "now"));
+    bool hold = request_has(r, "hold") && request_int(r, "hold");
+    (hold ? clock_debug_hold : clock_debug_set)(request_int(r, "now"));
     struct reply *reply = reply_api(r);
     jout_begin_object(&reply->json);
     jout_put_int(&reply->json, "now", clock_now_ms());
@@ -109,14 +110,15 @@ static struct reply *arm_fault(const struct request *r)
 static const struct shape fault = SHAPE({ "spec", NULL, FIELD_TEXT, REQUIRED, 0, 100, "alloc:17, fsync:3+, …; empty: none" });
 #endif
 
-static const struct shape now = SHAPE({ "now", NULL, FIELD_INT, REQUIRED, 0, 253402300799000, "UTC milliseconds; 0: the real time again" });
+static const struct shape now = SHAPE({ "now", NULL, FIELD_INT, REQUIRED, 0, 253402300799000, "UTC milliseconds; 0: the real time again" },
+    { "hold", NULL, FIELD_INT, 0, 0, 1, "1: time stands still there" });
 
 static const struct command commands[] = {
     { .name = "debug.echo", .about = "The request as it was understood", .http = "ANY /api/debug/echo/?", .gives = "*", .flags = COMMAND_DEBUG | COMMAND_RAW, .body_bytes = LIMIT_UPLOAD_BYTES, RELAYS(echo) },
     { .name = "debug.json", .about = "Strict JSON in, its canonical form out", .http = "POST /api/debug/json/?", .gives = "*", .flags = COMMAND_DEBUG | COMMAND_RAW, RELAYS(json) },
     { .name = "debug.upload", .about = "What was in a multipart body", .http = "POST /api/debug/upload/?",
       .gives = "{fields:*, files:[{name:s, filename:s, type:s, size:n, sha256:s}]}", .flags = COMMAND_DEBUG | COMMAND_MULTIPART, RELAYS(upload) },
-    { .name = "debug.clock", .about = "Move the wall clock", .http = "POST /api/debug/clock/?", .takes = &now, .gives = "{errcode:n, errmsg:s, data:{now:n}}", .flags = COMMAND_DEBUG, RELAYS(set_clock) },
+    { .name = "debug.clock", .about = "Move the wall clock, or hold it still", .http = "POST /api/debug/clock/?", .takes = &now, .gives = "{errcode:n, errmsg:s, data:{now:n}}", .flags = COMMAND_DEBUG, RELAYS(set_clock) },
 #ifdef WEIR_FAULTS
     { .name = "debug.fault", .about = "Test builds: make the Nth allocation, write, fsync or send fail", .http = "POST /api/debug/fault/?", .takes = &fault, .gives = "{errcode:n, errmsg:s, data:z}", .flags = COMMAND_DEBUG, RELAYS(arm_fault) },
 #endif

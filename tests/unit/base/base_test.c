@@ -179,12 +179,27 @@ static void dates_are_real(void **state)
     assert_false(clock_parse_http_date(SPAN("Sun, 06 Nov 1994 -8:49:37 GMT"), &ms));
 }
 
+static void the_wall_clock_can_be_moved_and_held(void **state)
+{
+    (void)state;
+    const int64_t there = 1773158399999;                        /* a millisecond before midnight in Shanghai */
+    clock_debug_hold(there);
+    int64_t begun = clock_mono_ms();
+    while (clock_mono_ms() < begun + 3) assert_int_equal(clock_now_ms(), there);
+    clock_debug_set(there);
+    while (clock_mono_ms() < begun + 8) continue;
+    assert_in_range(clock_now_ms(), there + 1, there + 60000);  /* it goes on from there */
+    clock_debug_hold(there);
+    clock_debug_set(0);
+    assert_true(clock_now_ms() > there);                        /* the real time again */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_whole_and_in_range), cmocka_unit_test(utf8_is_strict), cmocka_unit_test(arena_gives_back_and_escapes),
         cmocka_unit_test(buf_keeps_its_maximum), cmocka_unit_test(base64_is_canonical), cmocka_unit_test(zones_agree_with_the_c_library),
-        cmocka_unit_test(dates_are_real),
+        cmocka_unit_test(dates_are_real), cmocka_unit_test(the_wall_clock_can_be_moved_and_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
