@@ -48,6 +48,7 @@ char *emotion_file_read(const char *path, size_t *out_n, struct buf *err)
         goto fail;
     }
     fclose(f);
+    bytes[n] = '\0';                                         /* n < cap: the last reading found room and no bytes */
     *out_n = n;
     return bytes;
 fail:

@@ -24,7 +24,7 @@ struct emotion_corpus {
 
 void emotion_corpus_init(struct emotion_corpus *);
 void emotion_corpus_done(struct emotion_corpus *);
-/* A whole file on the heap (free()), its length in *out_n; NULL and a sentence in err. */
+/* A whole file on the heap (free()), its length in *out_n and a NUL behind it; NULL and a sentence in err. */
 char *emotion_file_read(const char *path, size_t *out_n, struct buf *err);
 /* Reads one file; false and a sentence with file and line in `err` if it cannot be read or a line is malformed. */
 bool emotion_corpus_add(struct emotion_corpus *, const char *path, struct buf *err);

@@ -1,161 +1,76 @@
-/* emotion/lexicon.c: segmentation by the likeliest path, and strengths added up.
+/* emotion/lexicon.c: strengths of a text's words, added up.
  *
- * jieba in short: a run of Chinese characters, letters and digits is cut so that the product of the words' frequencies is
- * greatest; of equal cuts the one with the longer first word. All lexicon words are known to the dictionary before that, each with a
- * frequency that makes it win against its own parts (jieba's suggest_freq, in the order of the rows). What jieba does beyond
- * that, joining unknown single characters by a hidden Markov model, can only make words that the lexicon does not have.
- *
- * Words and the beginnings of words lie in one hash table by their bytes; a beginning that is no word has frequency 0, and the
- * search for longer words stops where not even a beginning is known. */
+ * The text is cut as jieba does it (segment.c), with all of the lexicon's words known to the dictionary, in the order of the rows, as the original did it at every request. */
 #include "emotion/lexicon.h"
 #include "emotion/corpus.h"
-#include "emotion/exact.h"
+#include "emotion/segment.h"
 
-enum { RUN = 1024, TITLE_CHARACTERS = 100, WORD_BYTES = 120 };
+enum { TITLE_CHARACTERS = 100, ROWS = 1 << 20 };
 
-struct entry { uint64_t hash; int64_t frequency; int16_t strength; uint8_t category; /* 0: not in the lexicon */ };
+struct meaning { int16_t strength; uint8_t category; };
 
 struct emotion_lexicon {
-    struct entry *entry;
-    size_t cap, n, words;        /* cap is a power of two, at least twice n */
-    int64_t total;
+    struct segmenter *cut;
+    struct meaning *meaning;     /* by the mark of a word, from 1 on */
+    size_t n, cap;
 };
 
-static uint64_t hash_step(uint64_t h, unsigned char c) { return (h ^ c) * 0x100000001b3ULL; }
-static const uint64_t HASH_BEGIN = 0xcbf29ce484222325ULL;
+/* ---- scoring ---- */
 
-static struct entry *find(const struct emotion_lexicon *l, uint64_t hash)
+struct sum { const struct emotion_lexicon *l; struct emotion_strengths *out; };
+
+static void add_piece(void *arg, struct span piece, uint32_t mark)
 {
-    hash += !hash;               /* 0 is an empty place */
-    size_t at = (size_t)((hash * 0x9e3779b97f4a7c15ULL) >> 32) & (l->cap - 1);
-    while (l->entry[at].hash && l->entry[at].hash != hash)
-        at = (at + 1) & (l->cap - 1);
-    return &l->entry[at];
-}
-
-static bool grow(struct emotion_lexicon *l)
-{
-    struct emotion_lexicon bigger = { .cap = l->cap ? 2 * l->cap : 1 << 14 };
-    bigger.entry = base_alloc(bigger.cap * sizeof *bigger.entry);
-    if (!bigger.entry)
-        return false;
-    memset(bigger.entry, 0, bigger.cap * sizeof *bigger.entry);
-    for (size_t i = 0; i < l->cap; i++)
-        if (l->entry[i].hash)
-            *find(&bigger, l->entry[i].hash) = l->entry[i];
-    free(l->entry);
-    l->entry = bigger.entry;
-    l->cap = bigger.cap;
-    return true;
-}
-
-/* The entry of a word, made with all its beginnings if it was new; NULL when out of memory. */
-static struct entry *add(struct emotion_lexicon *l, struct span word)
-{
-    uint64_t h = HASH_BEGIN;
-    struct entry *e = NULL;
-    for (const char *p = word.p, *end = word.p + word.n, *from; p < end;) {
-        if (2 * (l->n + 1) > l->cap && !grow(l))
-            return NULL;
-        for (from = p, utf8_next(&p, end); from < p; from++)
-            h = hash_step(h, (unsigned char)*from);
-        e = find(l, h);
-        if (!e->hash) {
-            e->hash = h + !h;
-            l->n++;
-        }
-    }
-    return e;
-}
-
-/* ---- the likeliest cut ---- */
-
-/* One run: where its characters begin, and for each the best way on from there. */
-struct run { size_t n; uint32_t at[RUN + 1]; double best[RUN + 1]; uint16_t next[RUN]; };
-
-static void cut_run(const struct emotion_lexicon *l, const char *text, struct run *r)
-{
-    double log_total = exact_log(l->total > 0 ? (double)l->total : 1);
-    r->best[r->n] = 0;
-    for (size_t i = r->n; i-- > 0;) {
-        uint64_t h = HASH_BEGIN;
-        bool any = false;
-        for (size_t j = i + 1; j <= r->n; j++) {
-            for (uint32_t k = r->at[j - 1]; k < r->at[j]; k++)
-                h = hash_step(h, (unsigned char)text[k]);
-            const struct entry *e = find(l, h);
-            if (!e->hash)
-                break;
-            if (e->frequency == 0)               /* only the beginning of words */
-                continue;
-            double sum = exact_log((double)e->frequency) - log_total + r->best[j];
-            if (!any || sum >= r->best[i]) {     /* ties go to the later end, as with jieba's tuples */
-                r->best[i] = sum;
-                r->next[i] = (uint16_t)j;
-                any = true;
-            }
-        }
-        if (!any) {                              /* an unknown character stands for itself, as if seen once */
-            r->best[i] = r->best[i + 1] - log_total;
-            r->next[i] = (uint16_t)(i + 1);
-        }
-    }
-}
-
-/* jieba's class of what is cut: ideographs, ASCII letters and digits, and + # & . _ % - */
-static bool is_run(uint32_t c)
-{
-    return (c >= 0x4e00 && c <= 0x9fd5) || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c < 0x80 && c && strchr("+#&._%-", (int)c));
-}
-
-static void add_strengths(const struct emotion_lexicon *l, const char *text, const struct run *r, struct emotion_strengths *out)
-{
-    for (size_t i = 0; i < r->n; i = r->next[i]) {
-        uint64_t h = HASH_BEGIN;
-        for (uint32_t k = r->at[i]; k < r->at[r->next[i]]; k++)
-            h = hash_step(h, (unsigned char)text[k]);
-        const struct entry *e = find(l, h);
-        if (e->hash && e->category)
-            out->strength[e->category] += e->strength;
-    }
-}
-
-/* the first `characters` code points of a text */
-static void score_part(const struct emotion_lexicon *l, struct span text, size_t characters, struct emotion_strengths *out)
-{
-    struct run r;
-    const char *p = text.p, *end = text.n ? text.p + text.n : text.p;
-    r.n = 0;
-    for (size_t seen = 0; seen <= characters; seen++) {
-        const char *from = p;
-        bool goes_on = seen < characters && p < end && is_run(utf8_next(&p, end));
-        if (goes_on) {
-            r.at[r.n++] = (uint32_t)(from - text.p);
-            r.at[r.n] = (uint32_t)(p - text.p);
-        }
-        if (r.n && (!goes_on || r.n == RUN)) {
-            cut_run(l, text.p, &r);
-            add_strengths(l, text.p, &r, out);
-            r.n = 0;
-        }
-        if (from >= end)
-            break;
-    }
+    (void)piece;
+    const struct sum *s = arg;
+    if (mark)
+        s->out->strength[s->l->meaning[mark - 1].category] += s->l->meaning[mark - 1].strength;
 }
 
 void emotion_lexicon_score(const struct emotion_lexicon *l, struct span title, struct span content, struct emotion_strengths *out)
 {
     *out = (struct emotion_strengths){ 0 };
-    content.n = content.n < 4 * EMOTION_CHARACTERS ? content.n : 4 * EMOTION_CHARACTERS;
-    if (title.n)
-        score_part(l, title, EMOTION_CHARACTERS, out);
-    else
-        score_part(l, content, TITLE_CHARACTERS, out);
-    score_part(l, content, EMOTION_CHARACTERS, out);
+    struct sum s = { l, out };
+    content = utf8_head(content, EMOTION_CHARACTERS);
+    title = title.n ? utf8_head(title, EMOTION_CHARACTERS) : utf8_head(content, TITLE_CHARACTERS);
+    segmenter_cut(l->cut, title, add_piece, &s);             /* apart: the blank between them would end every word */
+    segmenter_cut(l->cut, content, add_piece, &s);
     for (int k = 1; k < EMOTION_CODES; k++)
         if (out->strength[k] > out->strength[out->code])
             out->code = k;
 }
+
+struct words { const struct emotion_lexicon *l; struct emotion_piece *at; size_t n, max; };
+
+static void keep_piece(void *arg, struct span piece, uint32_t mark)
+{
+    struct words *w = arg;
+    if (!mark || !w->l->meaning[mark - 1].strength)
+        return;
+    struct emotion_piece p = { piece, w->l->meaning[mark - 1].category, w->l->meaning[mark - 1].strength };
+    size_t i = 0;
+    for (; i < w->n; i++)
+        if (span_is(w->at[i].text, piece))
+            return;
+    while (i > 0 && w->at[i - 1].weight < p.weight)          /* of equal ones the earlier stays before */
+        i--;
+    if (i == w->max)
+        return;
+    size_t moved = (w->n < w->max ? w->n : w->max - 1) - i;
+    memmove(&w->at[i + 1], &w->at[i], moved * sizeof *w->at);
+    w->at[i] = p;
+    w->n = i + 1 + moved;
+}
+
+void emotion_lexicon_explain(const struct emotion_lexicon *l, struct span title, struct span content, struct emotion_piece *out, size_t max, size_t *out_n)
+{
+    struct words w = { l, out, 0, max };
+    segmenter_cut(l->cut, utf8_head(title, EMOTION_CHARACTERS), keep_piece, &w);
+    segmenter_cut(l->cut, utf8_head(content, EMOTION_CHARACTERS), keep_piece, &w);
+    *out_n = w.n;
+}
+
+void emotion_lexicon_cut(const struct emotion_lexicon *l, struct span text, void (*token)(void *, struct span, uint32_t), void *arg) { segmenter_cut(l->cut, text, token, arg); }
 
 /* ---- files ---- */
 
@@ -204,61 +119,18 @@ static bool next_line(struct span *rest, struct span *out, int *number)
     return true;
 }
 
-/* jieba's suggest_freq: just enough for the word to win against the parts it is cut into now */
-static bool tune(struct emotion_lexicon *l, struct span word)
+static bool remember(struct emotion_lexicon *l, struct span word, int64_t category, int64_t strength)
 {
-    struct run r = { .n = 0 };
-    for (const char *p = word.p, *end = word.p + word.n; p < end && r.n < RUN;) {
-        r.at[r.n++] = (uint32_t)(p - word.p);
-        utf8_next(&p, end);
-        r.at[r.n] = (uint32_t)(p - word.p);
-    }
-    double share = 1;
-    if (l->cap && l->total > 0) {
-        cut_run(l, word.p, &r);
-        for (size_t i = 0; i < r.n; i = r.next[i]) {
-            uint64_t h = HASH_BEGIN;
-            for (uint32_t k = r.at[i]; k < r.at[r.next[i]]; k++)
-                h = hash_step(h, (unsigned char)word.p[k]);
-            const struct entry *part = find(l, h);
-            share *= (double)(part->hash ? part->frequency : 1) / (double)l->total;
-        }
-    }
-    struct entry *e = add(l, word);
-    if (!e)
-        return false;
-    int64_t least = (int64_t)(share * (double)l->total) + 1;
-    if (e->frequency < least)
-        e->frequency = least;
-    l->total += e->frequency;
-    return true;
-}
-
-static bool read_dictionary(struct emotion_lexicon *l, const char *path, struct span rest, struct buf *err)
-{
-    struct span line;
-    for (int number = 0; next_line(&rest, &line, &number);) {
-        int blank = span_find(line, ' ');
-        struct span word = span_from(line.p, blank < 0 ? line.n : (size_t)blank), tail = span_trim(span_cut(line, word.n));
-        int end = span_find(tail, ' ');
-        int64_t frequency = 1;
-        if (line.n == 0)
-            continue;
-        if (word.n == 0 || (tail.n && !span_to_i64(span_from(tail.p, end < 0 ? tail.n : (size_t)end), &frequency)) || frequency < 0 || frequency > INT32_MAX) {
-            buf_printf(err, "%s:%d: a dictionary line is a word, a blank and its frequency", path, number);
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 1 << 12;
+        struct meaning *more = cap <= ROWS ? base_realloc(l->meaning, cap * sizeof *more) : NULL;
+        if (!more)
             return false;
-        }
-        struct entry *e = word.n <= WORD_BYTES ? add(l, word) : NULL;
-        if (!e && word.n <= WORD_BYTES) {
-            buf_printf(err, "%s: out of memory", path);
-            return false;
-        }
-        if (e) {
-            e->frequency = frequency;
-            l->total += frequency;
-        }
+        l->meaning = more;
+        l->cap = cap;
     }
-    return true;
+    l->meaning[l->n++] = (struct meaning){ (int16_t)strength, (uint8_t)category };
+    return segmenter_add(l->cut, word, (uint32_t)l->n);      /* the first row of a word decides */
 }
 
 static bool read_words(struct emotion_lexicon *l, const char *path, struct span rest, struct buf *err)
@@ -278,40 +150,28 @@ static bool read_words(struct emotion_lexicon *l, const char *path, struct span 
             buf_printf(err, "%s:%d: write word, category 1 to 7, strength; or DUTIR's ten columns", path, number);
             return false;
         }
-        if (c[0].n > WORD_BYTES)
-            continue;
-        if (!tune(l, c[0])) {
-            buf_printf(err, "%s: out of memory", path);
+        if (!remember(l, c[0], category, strength)) {
+            buf_printf(err, "%s: too large for memory", path);
             return false;
         }
-        uint64_t h = HASH_BEGIN;
-        for (size_t i = 0; i < c[0].n; i++)
-            h = hash_step(h, (unsigned char)c[0].p[i]);
-        struct entry *e = find(l, h);
-        if (!e->category) {                  /* the first row of a word decides */
-            e->category = (uint8_t)category;
-            e->strength = (int16_t)strength;
-            l->words++;
-        }
     }
-    if (!l->words)
+    if (!l->n)
         buf_printf(err, "%s: no words in it", path);
-    return l->words > 0;
+    return l->n > 0;
 }
 
 struct emotion_lexicon *emotion_lexicon_open(const char *path, const char *dictionary, struct buf *err)
 {
-    size_t n = 0, dictionary_n = 0;
+    size_t n = 0;
     struct emotion_lexicon *l = base_alloc(sizeof *l);
-    char *words = emotion_file_read(path, &n, err), *known = words && dictionary ? emotion_file_read(dictionary, &dictionary_n, err) : NULL;
-    if (l)
-        *l = (struct emotion_lexicon){ 0 };
-    else
+    if (!l) {
         buf_add_z(err, "out of memory");
-    bool good = l && words && (!dictionary || (known && read_dictionary(l, dictionary, span_from(known, dictionary_n), err))) &&
-                read_words(l, path, span_from(words, n), err);
+        return NULL;
+    }
+    *l = (struct emotion_lexicon){ 0 };
+    char *words = emotion_file_read(path, &n, err);
+    bool good = words && (l->cut = segmenter_open(dictionary, true, err)) && read_words(l, path, span_from(words, n), err);
     free(words);
-    free(known);
     if (!good)
         emotion_lexicon_free(&l);
     return l;
@@ -321,9 +181,10 @@ void emotion_lexicon_free(struct emotion_lexicon **l)
 {
     if (!*l)
         return;
-    free((*l)->entry);
+    segmenter_free(&(*l)->cut);
+    free((*l)->meaning);
     free(*l);
     *l = NULL;
 }
 
-size_t emotion_lexicon_words(const struct emotion_lexicon *l) { return l->words; }
+size_t emotion_lexicon_rows(const struct emotion_lexicon *l) { return l->n; }
