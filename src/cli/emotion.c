@@ -5,14 +5,18 @@
  * else to standard error. Exit codes: 0 done, 1 a file or the corpus is wrong, 2 the command line is wrong. */
 #include "cli/cli.h"
 #include "emotion/lexicon.h"
+#include "emotion/segment.h"
 #include "emotion/lint.h"
 #include "emotion/recipe.h"
+#include "wire/json.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 static const char HELP[] =
     "usage: weir emotion label [--model FILE | --lexicon FILE]\n"
+    "       weir emotion explain [--model FILE | --lexicon FILE]\n"
+    "       weir emotion cut [--lexicon FILE]\n"
     "       weir emotion eval [--model FILE] FILE...\n"
     "       weir emotion train --out FILE [options] FILE...\n"
     "       weir emotion cross [options] FILE...\n"
@@ -29,6 +33,18 @@ static const char HELP_LABEL[] =
     "  --model FILE        a model made by `weir emotion train` (default: the one that was built in)\n"
     "  --lexicon FILE      the original's method: lines of word, category, strength, or DUTIR's CSV; strengths, not probabilities\n"
     "  --dictionary FILE   words with frequencies for cutting texts (default: that of python3-jieba, if it is installed)\n";
+static const char HELP_EXPLAIN[] =
+    "usage: weir emotion explain [--model FILE | --lexicon FILE [--dictionary FILE]] < TEXTS\n"
+    "\n"
+    "Reads texts as label does and writes one line for each: `code<TAB>p<TAB>piece code weight<TAB>...`, the pieces of the text\n"
+    "that weighed most, the heaviest first, with the code that each speaks for and by how much: hundredths of the logarithm of\n"
+    "its odds; with a lexicon its strength (and no p).\n";
+static const char HELP_CUT[] =
+    "usage: weir emotion cut [--lexicon FILE] [--dictionary FILE] < TEXTS\n"
+    "\n"
+    "Cuts each line into words as jieba's accurate mode does, with the lexicon's words added, and writes a JSON array a line.\n"
+    "\n"
+    "  --dictionary FILE   words with frequencies (default: that of python3-jieba, if it is installed)\n";
 static const char HELP_EVAL[] =
     "usage: weir emotion eval [--model FILE] FILE...\n"
     "\n"
@@ -76,13 +92,16 @@ struct options {
 static const char *help_of(const char *command)
 {
     static const struct { const char *command, *help; } helps[] = {
-        { "label", HELP_LABEL }, { "eval", HELP_EVAL }, { "train", HELP_TRAIN }, { "cross", HELP_CROSS }, { "check", HELP_CHECK },
+        { "label", HELP_LABEL }, { "explain", HELP_EXPLAIN }, { "cut", HELP_CUT }, { "eval", HELP_EVAL }, { "train", HELP_TRAIN }, { "cross", HELP_CROSS }, { "check", HELP_CHECK },
     };
     for (size_t i = 0; i < LENGTH(helps); i++)
         if (strcmp(helps[i].command, command) == 0)
             return helps[i].help;
     return NULL;
 }
+
+/* label, explain and cut read standard input; the others name files */
+static bool reads_lines(const struct options *o) { return strcmp(o->command, "label") == 0 || strcmp(o->command, "explain") == 0 || strcmp(o->command, "cut") == 0; }
 
 WEIR_PRINTF(1, 2) static int misused(const char *fmt, ...)
 {
@@ -112,13 +131,13 @@ static bool number_between(const char *text, int64_t low, int64_t high, int64_t 
 static int take_value(struct options *o, const char *name, const char *value)
 {
     bool trains = strcmp(o->command, "train") == 0 || strcmp(o->command, "cross") == 0;
-    bool serves = strcmp(o->command, "label") == 0 || strcmp(o->command, "eval") == 0;
+    bool reads = reads_lines(o), serves = strcmp(o->command, "eval") == 0 || (reads && strcmp(o->command, "cut") != 0);
     int64_t n = 0;
     if (serves && strcmp(name, "--model") == 0)
         o->model = value;
-    else if (strcmp(o->command, "label") == 0 && strcmp(name, "--lexicon") == 0)
+    else if (reads && strcmp(name, "--lexicon") == 0)
         o->lexicon = value;
-    else if (strcmp(o->command, "label") == 0 && strcmp(name, "--dictionary") == 0)
+    else if (reads && strcmp(name, "--dictionary") == 0)
         o->dictionary = value;
     else if (strcmp(o->command, "train") == 0 && strcmp(name, "--out") == 0)
         o->out = value;
@@ -211,17 +230,18 @@ static void print(const struct buf *b)
         fwrite(b->p, 1, b->n, stdout);
 }
 
-/* ---- label ---- */
+/* ---- label, explain, cut ---- */
 
-/* what answers: the model, or a lexicon if there is one */
-struct labeller { const struct emotion_model *model; const struct emotion_lexicon *lexicon; };
+/* what answers: the model, or a lexicon if there is one; for cut without a lexicon the segmenter alone */
+struct reader {
+    void (*answer)(const struct reader *, struct span title, struct span content);
+    const struct emotion_model *model;
+    const struct emotion_lexicon *lexicon;
+    const struct segmenter *segmenter;
+};
 
-static void label_line(const struct labeller *l, struct span line)
+static void label_line(const struct reader *l, struct span title, struct span content)
 {
-    int tab = span_find(line, '\t');
-    if (line.n && line.p[line.n - 1] == '\r')
-        line.n--;
-    struct span title = span_from(line.p, tab < 0 ? 0 : (size_t)tab), content = tab < 0 ? line : span_cut(line, (size_t)tab + 1);
     if (l->lexicon) {
         struct emotion_strengths s;
         emotion_lexicon_score(l->lexicon, title, content, &s);
@@ -239,9 +259,61 @@ static void label_line(const struct labeller *l, struct span line)
     putchar('\n');
 }
 
+static void explain_line(const struct reader *l, struct span title, struct span content)
+{
+    struct emotion_piece piece[8];
+    size_t n = 0;
+    if (l->lexicon) {
+        struct emotion_strengths s;
+        emotion_lexicon_score(l->lexicon, title, content, &s);
+        emotion_lexicon_explain(l->lexicon, title, content, piece, LENGTH(piece), &n);
+        printf("%d", s.code);
+    } else {
+        struct emotion e;
+        if (!emotion_explain(l->model, title, content, piece, LENGTH(piece), &n, &e))
+            fputs("weir emotion: out of memory\n", stderr);
+        printf("%d\t%d.%04d", e.code, e.p[e.code] / EMOTION_WHOLE, e.p[e.code] % EMOTION_WHOLE);
+    }
+    for (size_t i = 0; i < n; i++)
+        printf("\t%.*s %d %d", SPAN_ARGS(piece[i].text), piece[i].code, piece[i].weight);
+    putchar('\n');
+}
+
+static void put_piece(void *arg, struct span piece, uint32_t mark)
+{
+    (void)mark;
+    jout_text(arg, piece);
+}
+
+static void cut_line(const struct reader *l, struct span title, struct span content)
+{
+    (void)title;
+    struct buf b;
+    struct jout out;
+    buf_init(&b, 8 * LINE_MAX_BYTES);
+    jout_init(&out, &b);
+    jout_begin_array(&out);
+    if (l->lexicon)
+        emotion_lexicon_cut(l->lexicon, content, put_piece, &out);
+    else
+        segmenter_cut(l->segmenter, content, put_piece, &out);
+    jout_end_array(&out);
+    buf_add_z(&b, "\n");
+    print(&b);
+    buf_done(&b);
+}
+
+static void answer_line(const struct reader *l, struct span line)
+{
+    int tab = l->answer == cut_line ? -1 : span_find(line, '\t');
+    if (line.n && line.p[line.n - 1] == '\r')
+        line.n--;
+    l->answer(l, span_from(line.p, tab < 0 ? 0 : (size_t)tab), tab < 0 ? line : span_cut(line, (size_t)tab + 1));
+}
+
 /* Reads what is there and answers it at once, so that a program at the other end of two pipes can wait for each line; a line
  * beyond all limits is cut, never refused. */
-static int label(const struct labeller *l)
+static int answer_lines(const struct reader *l)
 {
     static char in[64 << 10];
     struct buf line;
@@ -253,7 +325,7 @@ static int label(const struct labeller *l)
             continue;
         if (got <= 0) {
             if (open)
-                label_line(l, buf_span(&line));
+                answer_line(l, buf_span(&line));
             buf_done(&line);
             if (got == 0 && fflush(stdout) == 0)
                 return 0;
@@ -268,7 +340,7 @@ static int label(const struct labeller *l)
             buf_add(&line, piece.p, piece.n < room ? piece.n : room);
             open = nl < 0;
             if (nl >= 0) {
-                label_line(l, buf_span(&line));
+                answer_line(l, buf_span(&line));
                 line.n = 0;
             }
         }
@@ -386,29 +458,44 @@ static int run_training(struct options *o)
 
 /* ---- the sub-command ---- */
 
-static int run_reading(const struct options *o)
+/* label, explain and cut */
+static int run_lines(const struct options *o)
+{
+    struct buf err;
+    struct emotion_model *own = NULL;
+    struct emotion_lexicon *lexicon = NULL;
+    struct segmenter *segmenter = NULL;
+    struct reader r = { .answer = strcmp(o->command, "label") == 0 ? label_line : strcmp(o->command, "cut") == 0 ? cut_line : explain_line };
+    const char *dictionary = o->dictionary ? o->dictionary : access(SEGMENT_DICTIONARY, R_OK) == 0 ? SEGMENT_DICTIONARY : NULL;
+    buf_init(&err, 1 << 16);
+    bool good = (r.model = open_model(o, &own, &err)) != NULL;
+    if (good && o->lexicon)
+        good = (r.lexicon = lexicon = emotion_lexicon_open(o->lexicon, dictionary, &err)) != NULL;
+    else if (good && r.answer == cut_line)
+        good = (r.segmenter = segmenter = segmenter_open(dictionary, true, &err)) != NULL;
+    int code = good ? answer_lines(&r) : failed(&err);
+    emotion_model_free(&own);
+    emotion_lexicon_free(&lexicon);
+    segmenter_free(&segmenter);
+    buf_done(&err);
+    return code;
+}
+
+/* eval and check */
+static int run_files(const struct options *o)
 {
     struct buf err, out;
     struct emotion_corpus c;
     struct emotion_model *own = NULL;
-    struct emotion_lexicon *lexicon = NULL;
     const struct emotion_model *m = NULL;
     int code = 1, found = 0;
     buf_init(&err, 1 << 16);
     buf_init(&out, 64 << 20);
     emotion_corpus_init(&c);
-    bool checks = strcmp(o->command, "check") == 0, labels = strcmp(o->command, "label") == 0;
-    bool good = checks || (m = open_model(o, &own, &err)) != NULL;
-    if (good && o->lexicon) {
-        const char *dictionary = o->dictionary ? o->dictionary : access(EMOTION_DICTIONARY, R_OK) == 0 ? EMOTION_DICTIONARY : NULL;
-        good = (lexicon = emotion_lexicon_open(o->lexicon, dictionary, &err)) != NULL;
-    }
-    if (good && !labels)
-        good = open_corpus(o, &c, &err);
+    bool checks = strcmp(o->command, "check") == 0;
+    bool good = (checks || (m = open_model(o, &own, &err)) != NULL) && open_corpus(o, &c, &err);
     if (!good) {
         code = failed(&err);
-    } else if (labels) {
-        code = label(&(struct labeller){ m, lexicon });
     } else if (!checks) {
         eval(m, &c, &out);
         code = 0;
@@ -423,7 +510,6 @@ static int run_reading(const struct options *o)
         fputs("weir emotion: out of memory\n", stderr);
     emotion_corpus_done(&c);
     emotion_model_free(&own);
-    emotion_lexicon_free(&lexicon);
     buf_done(&err);
     buf_done(&out);
     return code;
@@ -443,8 +529,8 @@ int cli_emotion(int argc, char **argv)
     int code = read_options(argc, argv, &o);
     if (code >= 0)
         return code;
-    bool labels = strcmp(o.command, "label") == 0;
-    if (labels != (o.n_files == 0))
-        return labels ? misused("label reads standard input, not %s", o.files[0]) : misused("%s: name at least one file", o.command);
-    return strcmp(o.command, "train") == 0 || strcmp(o.command, "cross") == 0 ? run_training(&o) : run_reading(&o);
+    bool lines = reads_lines(&o);
+    if (lines != (o.n_files == 0))
+        return lines ? misused("%s reads standard input, not %s", o.command, o.files[0]) : misused("%s: name at least one file", o.command);
+    return lines ? run_lines(&o) : strcmp(o.command, "train") == 0 || strcmp(o.command, "cross") == 0 ? run_training(&o) : run_files(&o);
 }

@@ -36,4 +36,10 @@ void emotion_model_free(struct emotion_model **);        /* sets it to NULL; not
  * counted twice; nor is a title that is just how the content begins. No allocation, 50 KB of stack, same result on every machine. */
 void emotion_score(const struct emotion_model *, struct span title, struct span content, struct emotion *out);
 
+/* A piece of the text (a view of the caller's bytes) and the code it speaks for most: by `weight` hundredths of the logarithm of the odds against the mean of all codes; with a lexicon, the strength. */
+struct emotion_piece { struct span text; int code; int32_t weight; };
+/* The pieces that weighed most, the heaviest first, at most `max`; each text once with all its weight, and they do not overlap. The told feeling is that of emotion_score. The whole of a text's weight is shared out over its characters, a pair's
+ * between its two, and words of the lists stay whole. False when out of memory (half a megabyte of heap, given back). */
+bool emotion_explain(const struct emotion_model *, struct span title, struct span content, struct emotion_piece *out, size_t max, size_t *out_n, struct emotion *out_told);
+
 #endif

@@ -50,13 +50,14 @@ struct emotion_words emotion_words_view(const uint8_t bytes[EMOTION_WORDS_BYTES]
 /* A token is a code point, or with the top bit the hash of a Latin word, a number or a [表情]. */
 enum { EMOTION_TOKEN_BREAK = '\n' };     /* between title and content, and between lines */
 
-/* behind the last token stands a 0, so that one may look ahead */
-struct emotion_tokens { size_t n; uint32_t at[EMOTION_CHARACTERS + 3]; };
+/* Behind the last token stands a 0, so that one may look ahead. place: NULL, or room for as many spans: where each token stands in the text. */
+struct emotion_tokens { size_t n; struct span *place; uint32_t at[EMOTION_CHARACTERS + 3]; };
 
 /* Appends the tokens (at most EMOTION_CHARACTERS + 2 in all) of the first `characters` code points of `text`; returns how many code points it read. */
 size_t emotion_tokenise(const struct emotion_words *, struct span text, size_t characters, struct emotion_tokens *);
 /* The tokens of a diary by the rule of emotion_score(). */
 void emotion_tokens_of(const struct emotion_words *, struct span title, struct span content, struct emotion_tokens *);
+void emotion_tokens_placed(const struct emotion_words *, struct span title, struct span content, struct span *place, struct emotion_tokens *);
 
 static inline bool emotion_is_clause_end(uint32_t t) { return t == ',' || t == '.' || t == '!' || t == '?' || t == ';' || t == '\n' || t == 0x2026 || t == '~' || t == ' '; }
 static inline bool emotion_is_sentence_end(uint32_t t) { return t == '.' || t == '!' || t == '?' || t == '\n' || t == 0x2026 || t == '~'; }
@@ -71,6 +72,10 @@ enum { EMOTION_BLOCK = 256 };
 /* Takes features in blocks of at most EMOTION_BLOCK, in the order of the text. */
 typedef void emotion_sink(void *arg, const uint32_t *features, size_t n);
 void emotion_features(const struct emotion_words *, const struct emotion_tokens *, emotion_sink *, void *arg);
+/* The same, but the sink is called once for each token, with what that token adds: it and its pair with the one before it come first. */
+void emotion_features_by_token(const struct emotion_words *, const struct emotion_tokens *, emotion_sink *, void *arg);
+/* How many tokens the list's word that begins at token i covers; 0: none begins there. */
+size_t emotion_word_length(const struct emotion_words *, const struct emotion_tokens *, size_t i);
 
 /* The feature that says "a word of this group stands here": what the trainer gives a first weight. */
 uint32_t emotion_group_feature(int group);

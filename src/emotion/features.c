@@ -99,7 +99,13 @@ static size_t last_sentence(const struct emotion_tokens *t)
     return i > 0 ? i : t->n;
 }
 
-void emotion_features(const struct emotion_words *w, const struct emotion_tokens *t, emotion_sink *sink, void *arg)
+size_t emotion_word_length(const struct emotion_words *w, const struct emotion_tokens *t, size_t i)
+{
+    size_t tokens = 0;
+    return word_at(w, t, i, mix(KIND_PAIR, t->at[i], t->at[i + 1]), &tokens) ? tokens : 0;
+}
+
+static inline void walk(const struct emotion_words *w, const struct emotion_tokens *t, emotion_sink *sink, void *arg, bool by_token)
 {
     struct out o;
     o.sink = sink;
@@ -121,7 +127,14 @@ void emotion_features(const struct emotion_words *w, const struct emotion_tokens
             if (in_last)
                 emit(&o, mix(KIND_LAST, (uint32_t)group, 1));
         }
+        if (by_token) {
+            sink(arg, o.block, o.n);
+            o.n = 0;
+        }
     }
     if (o.n)
         sink(arg, o.block, o.n);
 }
+
+void emotion_features(const struct emotion_words *w, const struct emotion_tokens *t, emotion_sink *sink, void *arg) { walk(w, t, sink, arg, false); }
+void emotion_features_by_token(const struct emotion_words *w, const struct emotion_tokens *t, emotion_sink *sink, void *arg) { walk(w, t, sink, arg, true); }

@@ -134,6 +134,8 @@ size_t emotion_tokenise(const struct emotion_words *words, struct span text, siz
     const char *p = text.p, *end = text.p ? text.p + text.n : text.p;
     size_t seen = 0;
     while (p < end && seen < characters) {
+        const char *from = p;
+        size_t before = t->n;
         uint32_t c = next_plain(words, &p, end);
         seen++;
         if (c == 0)
@@ -141,12 +143,12 @@ size_t emotion_tokenise(const struct emotion_words *words, struct span text, siz
         if (c >= EMOTION_FOLD_FIRST) {
             push_plain(t, c);
         } else if (is_letter(c)) {
-            uint32_t h = HASH_WORD, before = 0, twice = 0;
+            uint32_t h = HASH_WORD, last = 0, twice = 0;
             for (;;) {
-                twice = c == before ? twice + 1 : 0;
+                twice = c == last ? twice + 1 : 0;
                 if (twice < 2)
                     h = hash_step(h, c);
-                before = c;
+                last = c;
                 const char *q = p;
                 if (p >= end || seen >= characters || !is_letter(c = plain(words, utf8_next(&q, end))))
                     break;
@@ -175,6 +177,8 @@ size_t emotion_tokenise(const struct emotion_words *words, struct span text, siz
         } else {
             push(t, c);
         }
+        if (t->place && t->n > before)
+            t->place[before] = span_from(from, (size_t)(p - from));
     }
     t->at[t->n] = 0;
     return seen;
@@ -190,9 +194,12 @@ static struct span trim(struct span s)
     return s;
 }
 
-void emotion_tokens_of(const struct emotion_words *words, struct span title, struct span content, struct emotion_tokens *t)
+void emotion_tokens_of(const struct emotion_words *words, struct span title, struct span content, struct emotion_tokens *t) { emotion_tokens_placed(words, title, content, NULL, t); }
+
+void emotion_tokens_placed(const struct emotion_words *words, struct span title, struct span content, struct span *place, struct emotion_tokens *t)
 {
     t->n = 0;
+    t->place = place;
     title = trim(title);
     content = trim(content);
     size_t seen = 0;
@@ -200,6 +207,8 @@ void emotion_tokens_of(const struct emotion_words *words, struct span title, str
     if (title.n && !span_begins(content, title)) {
         seen = emotion_tokenise(words, title, EMOTION_CHARACTERS, t);
         push(t, EMOTION_TOKEN_BREAK);
+        if (t->place && t->n)
+            t->place[t->n - 1].n = 0;                        /* stands for itself alone */
     }
     emotion_tokenise(words, content, EMOTION_CHARACTERS - seen, t);
 }

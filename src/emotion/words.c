@@ -90,6 +90,7 @@ static bool add_word(struct emotion_list *list, struct place *at, struct span wo
         return complain(at, "too many words", word);
     struct emotion_words w = emotion_words_view(list->bytes);
     t->n = 0;
+    t->place = NULL;
     emotion_tokenise(&w, word, EMOTION_CHARACTERS, t);
     if (t->n == 0 || t->n > EMOTION_WORD_TOKENS)
         return complain(at, "a word has 1 to 8 tokens", word);

@@ -1,9 +1,11 @@
 // The routes under /api/diary/, over real sockets against the demo's sandbox. Each test has a server of its own, so nobody is matched with somebody of another test. Every success is compared with
 // the shape in the command table, and each write is run twice (debug.rehearse).
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, test } from 'node:test';
 import { mismatches, shapes } from '../lib/shapes.mjs';
-import { startDemo } from '../lib/weir.mjs';
+import { startDemo, temporaryFolder } from '../lib/weir.mjs';
 import { openSocket } from '../lib/ws.mjs';
 
 const HAPPY = '今天和朋友去爬山，一路笑个不停，真的好开心！';
@@ -489,8 +491,43 @@ test('in session, each call needs the token', async () => {
   assert.equal(await w.status('GET', 'me', a), 401);
 });
 
+test('explain: the words that weighed most, for the owner alone', async () => {
+  const w = await world();
+  const a = await w.user('ann');
+  const b = await w.user('ben');
+  await w.write(a, '今天上台前一直在发抖，怕忘了谱子，怕得要命，手心全是汗，真的好害怕。');
+  const [diary] = (await w.ok('GET', 'search', a, { q: '谱子' })).diaries;
+  const why = await w.ok('GET', 'explain', a, { diary_id: diary.diary_id });
+  assert.equal(why.diary_id, diary.diary_id);
+  assert.equal(why.method, 'linear');
+  assert.equal(why.emotion, diary.emotion);
+  assert.equal(why.emotion, '5');
+  assert.equal(why.probabilities.reduce((x, y) => x + y), 10_000);
+  assert.ok(why.pieces.length > 0 && why.pieces.length <= 12);
+  assert.equal(why.pieces[0].emotion, '5');
+  assert.ok(why.pieces.some((p) => p.text.includes('怕')), JSON.stringify(why.pieces));
+  assert.equal((await w.ok('GET', 'explain', a, { diaryId: diary.diary_id })).emotion, '5');
+  assert.equal(await w.status('GET', 'explain', b, { diary_id: diary.diary_id }), 404);
+  assert.equal(await w.status('GET', 'explain', a, { diary_id: 'x' }), 404);
+  assert.equal(await w.status('GET', 'explain', a), 400);
+  assert.equal(await w.status('GET', 'explain', null, { diary_id: diary.diary_id }), 401);
+});
+
+test('explain with a lexicon: its words and their strengths', async () => {
+  const file = path.join(temporaryFolder(), 'lexicon.tsv');
+  writeFileSync(file, '开心\t1\t5\n害怕\t5\t7\n');
+  const w = await world({ 'emotion.method': 'lexicon', 'emotion.lexicon': file });
+  const a = await w.user('ann');
+  await w.write(a, '有点害怕，也有点开心');
+  const [diary] = (await w.ok('GET', 'search', a, { q: '害怕' })).diaries;
+  const why = await w.ok('GET', 'explain', a, { diary_id: diary.diary_id });
+  assert.deepEqual(why.pieces, [{ text: '害怕', emotion: '5', weight: 7 }, { text: '开心', emotion: '1', weight: 5 }]);
+  assert.equal(why.method, 'lexicon');
+  assert.equal(why.emotion, '5');
+});
+
 test('every route under /api/diary/ was reached', async () => {
   const all = ['GET me', 'GET sessions', 'POST logout', 'POST logout_all', 'GET unread', 'POST read', 'POST block', 'GET block', 'GET blocks', 'DELETE block', 'POST report', 'GET calendar', 'GET search',
-    'GET export', 'DELETE account'];
+    'GET explain', 'GET export', 'DELETE account'];
   assert.deepEqual([...reached].sort(), all.sort());
 });

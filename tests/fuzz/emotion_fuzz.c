@@ -2,6 +2,7 @@
  * garbage are believed. The first byte chooses: a text, a word list, a model, a text for the
  * original's method. */
 #include "emotion/lexicon.h"
+#include "emotion/segment.h"
 #include "emotion/words.h"
 #include <stdio.h>
 #include <unistd.h>
@@ -19,6 +20,20 @@ static void try_text(struct span s)
         must(k < e.code ? e.p[k] < e.p[e.code] : e.p[k] <= e.p[e.code]);
     }
     must(sum == EMOTION_WHOLE);
+    struct emotion_piece piece[8];
+    struct emotion told;
+    size_t pieces;
+    if (!emotion_explain(emotion_model_builtin(), span_from(NULL, 0), s, piece, LENGTH(piece), &pieces, &told)) return;
+    for (size_t i = 0; i < pieces; i++) must(piece[i].text.p >= s.p && piece[i].text.p + piece[i].text.n <= s.p + s.n && piece[i].text.n);
+}
+
+/* The pieces of a cut are the text, in order. */
+static void try_piece(void *arg, struct span piece, uint32_t mark)
+{
+    (void)mark;
+    const char **at = arg;
+    must(piece.p == *at && piece.n);
+    *at += piece.n;
 }
 
 /* made once, from a file as its owner would */
@@ -31,7 +46,7 @@ static const struct emotion_lexicon *lexicon(void)
     char path[] = "/tmp/weir-fuzz-XXXXXX";
     int fd = mkstemp(path);
     must(fd >= 0 && dprintf(fd, "开心\t1\t5\n不开心\t4\t7\na+b\t7\t1\n生气\t3\t9\n") > 0);
-    l = emotion_lexicon_open(path, NULL, &err);
+    l = emotion_lexicon_open(path, access(SEGMENT_DICTIONARY, R_OK) == 0 ? SEGMENT_DICTIONARY : NULL, &err);
     must(l);
     close(fd);
     unlink(path);
@@ -52,6 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     } else if (data[0] == 'L') {
         struct emotion_strengths s;
         emotion_lexicon_score(lexicon(), span_from(NULL, 0), rest, &s);
+        const char *at = rest.p;
+        emotion_lexicon_cut(lexicon(), rest, try_piece, &at);
+        must(at == rest.p + rest.n);
         for (int k = 0; k < EMOTION_CODES; k++) must(s.strength[k] >= 0 && s.strength[k] <= s.strength[s.code]);
     } else if (data[0] == 'M') {
         struct emotion_model *m = emotion_model_load(rest, &err);

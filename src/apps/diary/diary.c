@@ -154,7 +154,7 @@ static void *diary_start(const struct settings *s, struct store_conn *conn, stru
         }
         memcpy(path, file.p, file.n);
         path[file.n] = '\0';
-        d->lexicon = emotion_lexicon_open(path, access_ok(EMOTION_DICTIONARY) ? EMOTION_DICTIONARY : NULL, err);
+        d->lexicon = emotion_lexicon_open(path, access_ok(SEGMENT_DICTIONARY) ? SEGMENT_DICTIONARY : NULL, err);
         if (!d->lexicon) goto fail;
     }
     struct wechat_mp_config mp = { settings_get(s, "wechat", "api_url"), settings_get(s, "wechat", "appid"), settings_get(s, "wechat", "secret"), NULL };

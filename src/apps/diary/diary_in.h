@@ -10,6 +10,7 @@
 #include "apps/diary/match_index.h"
 #include "emotion/emotion.h"
 #include "emotion/lexicon.h"
+#include "emotion/segment.h"
 #include "engine/app.h"
 #include "wechat/mp.h"
 
@@ -107,7 +108,7 @@ read_fn get_user, get_diary, get_user_diary, get_pair, get_history, show_image, 
 write_fn session_used, store_user, depair, delete_diary;
 prepare_fn login_prepare, write_prepare, edit_prepare, say_prepare, upload_prepare, recheck_prepare;
 apply_fn login_apply, write_apply, edit_apply, say_apply, upload_apply, recheck_apply;
-read_fn api_unread, api_calendar, api_search, api_export, api_me, api_sessions, api_blocks;
+read_fn api_unread, api_calendar, api_search, api_explain, api_export, api_me, api_sessions, api_blocks;
 write_fn api_read, api_block, api_unblock, api_report, api_delete_account, api_logout, api_logout_all;
 struct reply *chat_join(const struct request *, struct snap *, struct join *);
 struct span chat_error(const struct request *, int status, struct span message);

@@ -24,7 +24,8 @@ static const struct query q_moods = { "diary.moods", "SELECT emotion, count(*) F
 static const struct query q_search = { "diary.search",
     "SELECT id, title, content, emotion, created_ms FROM diary_entry WHERE user_id = $1 AND id < $2 AND (lower(title) LIKE lower($3) ESCAPE '!' OR lower(content) LIKE lower($3) ESCAPE '!')"
     " ORDER BY id DESC LIMIT $4", 0 };
-const struct query *const extra_queries[] = { &q_counts, &q_pairs, &q_was_paired, &q_sessions, &q_session_end, &q_session_end_all, &q_revoke, &q_marks, &q_unread, &q_mark, &q_moods, &q_search, NULL };
+static const struct query q_explain = { "diary.explain", "SELECT title, content, emotion FROM diary_entry WHERE id = $1 AND user_id = $2", 0 };
+const struct query *const extra_queries[] = { &q_counts, &q_pairs, &q_was_paired, &q_sessions, &q_session_end, &q_session_end_all, &q_revoke, &q_marks, &q_unread, &q_mark, &q_moods, &q_search, &q_explain, NULL };
 
 void put_when(const struct request *r, struct jout *out, const char *key, int64_t ms)
 {
@@ -411,6 +412,49 @@ struct reply *api_search(const struct request *r, struct snap *s)
     }
     jout_end_array(out);
     jout_put_bool(out, "more", (int64_t)rows.n > limit);
+    jout_end_object(out);
+    reply_api_end(reply);
+    return reply;
+}
+
+/* ---- why ---- */
+
+/* Asked of the model that runs now: of a diary that was written before another model came, the stored code may differ. */
+struct reply *api_explain(const struct request *r, struct snap *s)
+{
+    struct emotion_piece piece[12];
+    struct emotion told;
+    size_t n = 0;
+    int64_t id;
+    const struct row *row = diary_id_open(r, request_text(r, "diary_id"), &id) ? snap_one(s, &q_explain, V_INT(id), V_INT(me(r)->id)) : NULL;
+    if (!row) return diary_not_found(r);
+    const struct emotion_lexicon *lexicon = diary(r)->lexicon;
+    if (lexicon) {
+        feel(diary(r), row_text(row, 0), row_text(row, 1), &told);
+        emotion_lexicon_explain(lexicon, row_text(row, 0), row_text(row, 1), piece, LENGTH(piece), &n);
+    } else if (!emotion_explain(emotion_model_builtin(), row_text(row, 0), row_text(row, 1), piece, LENGTH(piece), &n, &told)) {
+        return refuse(r, 503, "服务器内存不足，请稍后再试", "the server is out of memory, try again later");
+    }
+    struct reply *reply = reply_api(r);
+    struct jout *out = &reply->json;
+    jout_begin_object(out);
+    jout_put(out, "diary_id", diary_id_out(r, me(r)->id, me(r)->generation, id));
+    jout_put_z(out, "method", lexicon ? "lexicon" : "linear");
+    jout_put_int_text(out, "emotion", told.code);
+    jout_key(out, "probabilities");                       /* 1/10,000; with a lexicon the strengths */
+    jout_begin_array(out);
+    for (size_t i = 0; i < EMOTION_CODES; i++) jout_int(out, told.p[i]);
+    jout_end_array(out);
+    jout_key(out, "pieces");
+    jout_begin_array(out);
+    for (size_t i = 0; i < n; i++) {
+        jout_begin_object(out);
+        jout_put(out, "text", piece[i].text);
+        jout_put_int_text(out, "emotion", piece[i].code);
+        jout_put_int(out, "weight", piece[i].weight);
+        jout_end_object(out);
+    }
+    jout_end_array(out);
     jout_end_object(out);
     reply_api_end(reply);
     return reply;

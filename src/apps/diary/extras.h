@@ -77,6 +77,9 @@ bool put_blocks(const struct request *, struct snap *, struct jout *, int64_t *a
       .takes = &SHAPE(IDENTITY_FIELDS, { "q", NULL, FIELD_TEXT, REQUIRED | NOT_EMPTY, .max = 100, .about = "the text; Latin letters in either case" }, \
                       { "limit", NULL, FIELD_INT, 0, 1, 100, "at most so many; 20" }, { "before", NULL, FIELD_TEXT, NOT_EMPTY | SECRET, .max = 100, .about = "only older ones than this diary: the last diary_id of the page before" }), \
       .needs = NEEDS_USER, .flags = COMMAND_PRIVATE, READS(api_search), .gives = API_GIVES("{diaries:[{diary_id:s, title:s, excerpt:s, emotion:s, publish_date:s}], more:b}") }, \
+    { .name = "diary.api.explain", .about = "Why a diary of mine has its emotion: the words that weighed most, the heaviest first, and what each speaks for", .http = "GET /api/diary/explain/?", \
+      .takes = &SHAPE(IDENTITY_FIELDS, { "diary_id", "diaryId id", FIELD_TEXT, REQUIRED | NOT_EMPTY | SECRET, .max = 100, .about = "the diary" }), .needs = NEEDS_USER, .flags = COMMAND_PRIVATE, \
+      READS(api_explain), .gives = API_GIVES("{diary_id:s, method:s, emotion:s, probabilities:[n], pieces:[{text:s, emotion:s, weight:n}]}") }, \
     { .name = "diary.api.export", .about = "All that is stored about me, as one JSON document", .http = "GET /api/diary/export/?", \
       .takes = &SHAPE(IDENTITY_FIELDS, { "format", NULL, FIELD_TEXT, 0, .max = 20, .about = "json" }), \
       .needs = NEEDS_USER, .flags = COMMAND_PRIVATE, READS(api_export), .gives = API_GIVES(API_EXPORT) }, \

@@ -457,6 +457,71 @@ static struct emotion_strengths strengths(const struct emotion_lexicon *l, const
     return s;
 }
 
+/* ---- why ---- */
+
+static void explained_by_its_words(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        { "真的烦", "哇今天是真的烦，地铁又晚点，气死我了" }, { "", "今天终于考完了，开心死了！晚上和室友去吃火锅，就是回来下雨有点烦。" }, { "", "去超市买了牛奶和纸。" }, { "题", "题" }, { "", "" }, { "", "\xff\xfe" },
+        { "哈哈哈哈哈", "[偷笑]23333 HAPPY day！！！" } };
+    for (size_t i = 0; i < LENGTH(texts); i++) {
+        struct span title = span_of(texts[i][0]), content = span_of(texts[i][1]);
+        struct emotion told, e;
+        struct emotion_piece piece[5];
+        size_t n = 99;
+        assert_true(emotion_explain(emotion_model_builtin(), title, content, piece, LENGTH(piece), &n, &told));
+        emotion_score(emotion_model_builtin(), title, content, &e);
+        assert_memory_equal(&told, &e, sizeof e);
+        assert_true(n <= LENGTH(piece) && (n > 0 || content.n < 3));
+        for (size_t k = 0; k < n; k++) {
+            struct span within = piece[k].text.p >= content.p && piece[k].text.p < content.p + content.n ? content : title;
+            assert_true(piece[k].text.n > 0 && piece[k].text.p >= within.p && piece[k].text.p + piece[k].text.n <= within.p + within.n);
+            assert_true(piece[k].weight >= 0 && piece[k].code >= 0 && piece[k].code < EMOTION_CODES);
+            assert_true(k == 0 || piece[k].weight <= piece[k - 1].weight);
+            for (size_t j = 0; j < k; j++)
+                assert_false(piece[j].code == piece[k].code && span_is(piece[j].text, piece[k].text));
+        }
+    }
+    struct emotion told;
+    struct emotion_piece piece[8];
+    size_t n = 0;
+    assert_true(emotion_explain(emotion_model_builtin(), SPAN(""), SPAN("一早就下雨，烦死了，烦死了，真的烦死了"), piece, LENGTH(piece), &n, &told));
+    assert_int_equal(told.code, 6);
+    assert_int_equal(piece[0].code, 6);
+    assert_true(memmem(piece[0].text.p, piece[0].text.n, "烦", strlen("烦")) != NULL);
+
+    struct ran *r = run(SPAN("题\t烦死了\n"), "explain", NULL);
+    assert_int_equal(r->code, 0);
+    assert_true(strncmp(r->out, "6\t", 2) == 0 && strstr(r->out, "烦") != NULL);
+    r = run(SPAN("我去了学校\n"), "cut", "--dictionary", "/nonexistent", NULL);
+    assert_int_equal(r->code, 1);
+    r = run(SPAN(""), "cut", "file", NULL);
+    assert_int_equal(r->code, 2);
+}
+
+static void a_lexicon_explains_itself(void **state)
+{
+    (void)state;
+    char path[256];
+    struct buf err;
+    buf_init(&err, 4096);
+    put_file(path_in(path, "e.tsv"), "开心\t1\t5\n高兴\t1\t7\n生气\t6\t5\n难过\t4\t9\n平\t1\t0\n");
+    struct emotion_lexicon *l = emotion_lexicon_open(path, NULL, &err);
+    assert_non_null(l);
+    struct emotion_piece piece[3];
+    size_t n = 0;
+    emotion_lexicon_explain(l, SPAN("开心"), SPAN("生气，开心，平，高兴，难过，高兴"), piece, LENGTH(piece), &n);
+    assert_int_equal(n, 3);
+    assert_true(span_is_z(piece[0].text, "难过") && piece[0].code == 4 && piece[0].weight == 9);
+    assert_true(span_is_z(piece[1].text, "高兴") && piece[1].weight == 7);
+    assert_true(span_is_z(piece[2].text, "开心") && piece[2].code == 1);       /* as strong as 生气, and before it */
+    emotion_lexicon_explain(l, SPAN(""), SPAN("平"), piece, LENGTH(piece), &n);
+    assert_int_equal(n, 0);
+    emotion_lexicon_free(&l);
+    buf_done(&err);
+}
+
 static void a_lexicon_by_the_letter(void **state)
 {
     (void)state;
@@ -466,7 +531,7 @@ static void a_lexicon_by_the_letter(void **state)
     put_file(path_in(path, "a.tsv"), "word\tcategory\tstrength\n开心\t1\t5\n开心\t6\t3\n高兴\t1\t5\n生气\t6\t5\n我去\t7\t5\n难过\t4\t5\n");
     struct emotion_lexicon *l = emotion_lexicon_open(path, NULL, &err);
     assert_non_null(l);
-    assert_int_equal(emotion_lexicon_words(l), 5);
+    assert_int_equal(emotion_lexicon_rows(l), 6);
     struct emotion_strengths s = strengths(l, "题", "今天不开心，开心");           /* the first row decides, negation is not seen */
     assert_int_equal(s.code, 1);
     assert_int_equal(s.strength[1], 10);
@@ -741,7 +806,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(lists_say_what_is_wrong), cmocka_unit_test(golden_features), cmocka_unit_test(the_longest_word_wins),
         cmocka_unit_test(scores_of_any_bytes), cmocka_unit_test(softmax_is_exact), cmocka_unit_test(the_shipped_model_reads),
         cmocka_unit_test(training_repeats_to_the_byte), cmocka_unit_test(damaged_models_are_refused), cmocka_unit_test(joined_labels),
-        cmocka_unit_test(a_lexicon_by_the_letter), cmocka_unit_test(label_answers_each_line), cmocka_unit_test(label_answers_at_once), cmocka_unit_test(train_eval_cross),
+        cmocka_unit_test(a_lexicon_by_the_letter), cmocka_unit_test(explained_by_its_words), cmocka_unit_test(a_lexicon_explains_itself), cmocka_unit_test(label_answers_each_line), cmocka_unit_test(label_answers_at_once), cmocka_unit_test(train_eval_cross),
         cmocka_unit_test(commands_say_what_is_wrong), cmocka_unit_test(check_finds), cmocka_unit_test(the_corpus_is_clean),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
