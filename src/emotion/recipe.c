@@ -3,6 +3,7 @@
 #include "emotion/exact.h"
 
 enum { TENTH = 0 };              /* the tenth that is set aside when only one is */
+enum { TRIAL_SEEDS = 2 };        /* how sure a model is depends little on how many it is the mean of: to calibrate, two will do */
 
 /* the scores of one held-out text at temperature 1 */
 struct answer { double score[EMOTION_CODES]; unsigned codes; };
@@ -89,10 +90,13 @@ static uint8_t *hold_out(const struct emotion_examples *ex, const struct emotion
     return bytes;
 }
 
-static void divide(const struct emotion_corpus *c, enum emotion_folds folds, uint8_t *part)
+/* Gives each text its part; returns how many there are. */
+static int divide(const struct emotion_corpus *c, enum emotion_folds folds, uint8_t *part)
 {
+    int parts = folds == EMOTION_FOLDS_TENTHS ? 10 : folds == EMOTION_FOLDS_QUARTERS && c->sources > 4 ? 4 : c->sources;
     for (size_t i = 0; i < c->n; i++)
-        part[i] = (uint8_t)(folds == EMOTION_FOLDS_FILES ? (unsigned)c->text[i].source : emotion_text_tenth(&c->text[i]));
+        part[i] = (uint8_t)(folds == EMOTION_FOLDS_TENTHS ? emotion_text_tenth(&c->text[i]) : (unsigned)(c->text[i].source % parts));
+    return parts;
 }
 
 bool emotion_cross(const struct emotion_corpus *c, const struct emotion_list *list, const struct emotion_train_options *o, enum emotion_folds folds,
@@ -102,12 +106,13 @@ bool emotion_cross(const struct emotion_corpus *c, const struct emotion_list *li
     struct answer *answers = base_alloc((c->n + 1) * sizeof *answers);
     uint8_t *part = base_alloc(c->n + 1);
     size_t n = 0;
+    int parts = 0;
     bool good = ex && answers && part;
     if (!good)
         buf_add_z(err, "out of memory");
     else
-        divide(c, folds, part);
-    for (int i = 0, parts = folds == EMOTION_FOLDS_FILES ? c->sources : 10; good && i < parts; i++) {
+        parts = divide(c, folds, part);
+    for (int i = 0; good && i < parts; i++) {
         uint8_t *bytes = hold_out(ex, c, part, i, o, answers, &n, err);
         good = bytes != NULL;
         free(bytes);
@@ -165,8 +170,10 @@ uint8_t *emotion_recipe(const struct emotion_corpus *c, const struct emotion_lis
         buf_add_z(err, "out of memory");
         return NULL;
     }
-    if (!dev_tenth && c->sources > 1 && c->sources <= 8) {
-        if (!emotion_cross(c, list, o, EMOTION_FOLDS_FILES, &temperature, out_measure, err))
+    if (!dev_tenth && c->sources > 1) {
+        struct emotion_train_options trial = *o;
+        trial.seeds = o->seeds < TRIAL_SEEDS ? o->seeds : TRIAL_SEEDS;
+        if (!emotion_cross(c, list, &trial, EMOTION_FOLDS_QUARTERS, &temperature, out_measure, err))
             goto out;
     } else {
         bytes = without_tenth(ex, c, o, dev_tenth, &temperature, out_measure, err);
