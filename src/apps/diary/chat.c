@@ -187,6 +187,7 @@ struct reply *chat_join(const struct request *r, struct snap *s, struct join *ou
     if (diary(r)->access == ACCESS_OPEN) {
         /* anybody hears any room; an openId only tells which frames are his own */
         const struct user *u = request_has(r, "openId") ? user_by_openid(s, request_text(r, "openId")) : NULL;
+        if (u && u->banned) return diary_banned(r, u);
         if (!room_find(r, s, request_text(r, "pair_id"), &room)) return diary_not_found(r);
         out->who = u ? u->id : 0;
     } else {

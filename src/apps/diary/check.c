@@ -1,16 +1,14 @@
 /* apps/diary/check.c: WeChat's content check of what others may see, before the commit and without a transaction held. `risky` is refused; `review`, or WeChat out of reach, is stored and
  * looked at again by a deferred job, so that an outage of WeChat's stops nobody from writing. */
-#include "apps/diary/diary_in.h"
+#include "apps/diary/moderation.h"
 
 enum { CHECK_MS = 3000, AGAIN_MS = 30 * 1000 };
 
 static const struct query q_diary = { "diary.check_diary", "SELECT e.title, e.content, u.openid, e.user_id FROM diary_entry e JOIN diary_user u ON u.id = e.user_id WHERE e.id = $1", 0 };
 static const struct query q_message = { "diary.check_message", "SELECT '', m.content, u.openid, m.user_id FROM diary_message m JOIN diary_user u ON u.id = m.user_id WHERE m.room = $1 AND m.seq = $2", 0 };
-static const struct query q_hide_diary = { "diary.hide_diary", "UPDATE diary_entry SET hidden = 1 WHERE id = $1", 0 };
-static const struct query q_hide_message = { "diary.hide_message", "UPDATE diary_message SET hidden = 1 WHERE room = $1 AND seq = $2", 0 };
 static const struct query q_moderate = { "diary.moderate",
     "INSERT INTO diary_moderation (kind, user_id, room, target, reason, created_ms) VALUES ($1, $2, $3, $4, $5, $6)", 0 };
-const struct query *const check_queries[] = { &q_diary, &q_message, &q_hide_diary, &q_hide_message, &q_moderate, NULL };
+const struct query *const check_queries[] = { &q_diary, &q_message, &q_moderate, NULL };
 
 void check_run(void *carry, const struct worker *w)
 {
@@ -82,8 +80,8 @@ struct reply *recheck_apply(const struct request *r, void *carry, struct txn *t)
     if (!c->checked.risky && !c->checked.later) return status_success(r);
     bool message = span_is_z(request_text(r, "kind"), "message");
     struct span room = request_text(r, "room");
-    if (c->checked.risky && message) txn_do(t, &q_hide_message, V_TEXT(room), V_INT(request_int(r, "id")));
-    else if (c->checked.risky) txn_do(t, &q_hide_diary, V_INT(request_int(r, "id")));
+    if (c->checked.risky && message) message_hide(r, t, room, request_int(r, "id"));
+    else if (c->checked.risky) diary_hide(t, request_int(r, "id"));
     txn_do(t, &q_moderate, V_TEXT(request_text(r, "kind")), V_INT(c->user_id), V_TEXT(room), V_INT(request_int(r, "id")),
            V_TEXT(c->checked.risky ? SPAN("content check: risky") : SPAN("content check: review")), V_INT(request_now(r)));
     return status_success(r);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "apps/diary/extras.h"
+#include "apps/diary/moderation.h"
 #include "apps/diary/pages.h"
 
 #define OPENID  { "openId", "openid open_id", FIELD_TEXT, SECRET | HOW, 0, LIMIT_OPENID_BYTES, "the user's openId as get_openId gave it" }
@@ -70,6 +71,7 @@ static const struct command commands[] = {
     { .name = "diary.recheck", .about = "Look again at a text that WeChat could not check in time", .job = true, .takes = &recheck, .gives = "{status:s}", STAGED(recheck_prepare, recheck_apply) },
     { .name = "diary.session_used", .about = "Note that a session is in use", .job = true, .takes = &session_hash, .gives = "{status:s}", WRITES(session_used) },
     DIARY_EXTRA_COMMANDS
+    DIARY_MODERATION_COMMANDS
     { 0 },
 };
 
@@ -179,7 +181,7 @@ fail:
 
 static const char *const prefixes[] = { "/matching/", "/matching", "/ws/chat/", "/upload/", NULL };
 
-static const char *const needs_names[] = { "user", "user or new", "diary", "room", "anybody logged in", "user or nobody", NULL };
+static const char *const needs_names[] = { "user", "user or new", "diary", "room", "anybody logged in", "user or nobody", "banned too", NULL };
 
 const struct app diary_app = {
     .name = "diary", .needs_names = needs_names, .prefixes = prefixes, .commands = commands, .channels = channels, .queries = diary_queries, .files = &diary_files, .migrations = diary_migrations, .settings = settings,

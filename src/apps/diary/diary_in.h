@@ -21,12 +21,13 @@ enum needs {
     NEEDS_DIARY = 4,           /* diaryId */
     NEEDS_PAIR = 8,            /* pair_id: a pair's or a named room's */
     NEEDS_DEPAIR = 32,         /* as NEEDS_USER, but in `open` an unknown openId is nobody and the handler says so */
+    ALLOWS_BANNED = 64,        /* a write that a banned user may do all the same */
     NEEDS_LOGIN = 16,          /* a user or, in `open`, nobody in particular (uploads) */
 };
 
 struct user {
     int64_t id, generation, gender, pair_id, partner_id;
-    bool has_gender;
+    bool has_gender, banned;
     struct span openid, nickname, avatar, province, city, country;
     bool null_nickname, null_avatar, null_province, null_city, null_country;
 };
@@ -45,9 +46,10 @@ struct diary_state {
 /* identity.c */
 struct reply *diary_admit(const struct request *, struct snap *, unsigned needs, struct principal *out);
 struct reply *diary_not_found(const struct request *);
+struct reply *diary_banned(const struct request *, const struct user *);         /* 403 if he is; NULL is nobody, who is not */
 const struct user *me(const struct request *);                                   /* NULL: nobody */
 int64_t my_id(const struct request *);                                           /* 0: nobody in particular (`open`): queries then bind nobody */
-struct user *user_by_id(struct snap *, int64_t id);
+struct user *user_by_id(struct snap *, int64_t id);                               /* also a banned one; NULL: nobody, or an account that was deleted */
 struct user *user_by_openid(struct snap *, struct span openid);
 bool diary_id_in(const struct request *, int64_t *out);                          /* of the parameter diaryId; false: names nothing */
 void put_handle(const struct request *, struct jout *, const char *key, const struct user *);
@@ -110,10 +112,12 @@ prepare_fn login_prepare, write_prepare, edit_prepare, say_prepare, upload_prepa
 apply_fn login_apply, write_apply, edit_apply, say_apply, upload_apply, recheck_apply;
 read_fn api_unread, api_calendar, api_search, api_explain, api_export, api_me, api_sessions, api_blocks;
 write_fn api_read, api_block, api_unblock, api_report, api_delete_account, api_logout, api_logout_all;
+read_fn moderation_list, moderation_show;
+write_fn moderation_dismiss, moderation_hide, moderation_ban, moderation_unban, moderation_delete_image;
 struct reply *chat_join(const struct request *, struct snap *, struct join *);
 struct span chat_error(const struct request *, int status, struct span message);
 void pictures_sweep(const char *data, struct store_conn *);
 struct login_cache *login_cache_new(void);
 void login_cache_free(struct login_cache **);
-extern const struct query *const identity_queries[], *const user_queries[], *const entry_queries[], *const matching_queries[], *const chat_queries[], *const picture_queries[], *const extra_queries[], *const extra_social_queries[], *const extra_export_queries[], *const check_queries[];
+extern const struct query *const identity_queries[], *const user_queries[], *const entry_queries[], *const matching_queries[], *const chat_queries[], *const picture_queries[], *const extra_queries[], *const extra_social_queries[], *const extra_export_queries[], *const check_queries[], *const moderation_queries[], *const moderation_act_queries[];
 #endif

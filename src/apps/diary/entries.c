@@ -5,7 +5,7 @@ static const struct query q_new_user = { "diary.entry_new_user", "INSERT INTO di
 static const struct query q_insert = { "diary.entry_insert",
     "INSERT INTO diary_entry (user_id, title, content, emotion, p, created_ms, edited_ms) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id", QUERY_INSERTS };
 /* user $2 = 0: anybody's, as `open` has it */
-static const struct query q_get = { "diary.entry_get", "SELECT id, title, content, emotion, created_ms, user_id FROM diary_entry WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
+static const struct query q_get = { "diary.entry_get", "SELECT id, title, content, emotion, created_ms, user_id, hidden FROM diary_entry WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
 static const struct query q_edit = { "diary.entry_edit",
     "UPDATE diary_entry SET title = $3, content = $4, emotion = $5, p = $6, edited_ms = $7 WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
 static const struct query q_delete = { "diary.entry_delete", "DELETE FROM diary_entry WHERE id = $1 AND ($2 = 0 OR user_id = $2)", 0 };
@@ -116,7 +116,9 @@ struct reply *edit_prepare(const struct request *r, struct snap *s, struct erran
     int64_t id;
     const struct row *row = diary_id_in(r, &id) ? snap_one(s, &q_get, V_INT(id), V_INT(my_id(r))) : NULL;
     if (!row) return diary_not_found(r);
-    prepare(r, e, user_by_id(s, row_int(row, 5)));
+    const struct user *author = user_by_id(s, row_int(row, 5));
+    if (author && author->banned) return diary_banned(r, author);      /* in `open` whoever edits says nothing of himself */
+    prepare(r, e, author);
     return NULL;
 }
 
@@ -128,11 +130,12 @@ struct reply *edit_apply(const struct request *r, void *carry, struct txn *t)
     if (refusal) return refusal;
     const struct row *row = diary_id_in(r, &id) ? txn_one(t, &q_get, V_INT(id), V_INT(my_id(r))) : NULL;
     if (!row) return diary_not_found(r);
+    const struct user *author = user_by_id(txn_view(t), row_int(row, 5));
+    if (author && author->banned) return diary_banned(r, author);
     txn_do(t, &q_edit, V_INT(id), V_INT(my_id(r)), V_TEXT(request_text(r, "title")), V_TEXT(request_text(r, "content")), V_INT(d->emotion.code), V_BLOB(span_from(d->p, 16)), V_INT(request_now(r)));
     /* indexed anew, never matched again by an edit */
-    const struct user *author = user_by_id(txn_view(t), row_int(row, 5));
     matching_leave_diary(t, id);
-    if (author && !author->partner_id) matching_enter(r, t, id, author->id, row_int(row, 4), d->emotion.code, &d->v);
+    if (author && !author->partner_id && !row_int(row, 6)) matching_enter(r, t, id, author->id, row_int(row, 4), d->emotion.code, &d->v);
     check_again_later(t, &d->checked, "diary", id, SPAN(""));
     struct reply *reply = reply_new(r, 200);
     put_emotion(reply, d->emotion.code);
@@ -151,6 +154,14 @@ struct reply *delete_diary(const struct request *r, struct txn *t)
 
 /* ---- reading ---- */
 
+/* In `open` a diary is anybody's who names it; one that was hidden is its author's, who says so by his openId. */
+static bool is_his(const struct request *r, struct snap *s, int64_t author_id)
+{
+    if (my_id(r)) return my_id(r) == author_id;
+    const struct user *u = request_has(r, "openId") ? user_by_openid(s, request_text(r, "openId")) : NULL;
+    return u && u->id == author_id;
+}
+
 struct reply *get_diary(const struct request *r, struct snap *s)
 {
     int64_t id;
@@ -158,7 +169,7 @@ struct reply *get_diary(const struct request *r, struct snap *s)
     if (!request_has(r, "diaryId")) return me(r) ? get_user_diary(r, s) : refuse(r, 400, "参数 diaryId 缺失", "parameter diaryId is missing");
     if (!diary_id_in(r, &id)) return diary_not_found(r);
     const struct row *row = snap_one(s, &q_get, V_INT(id), V_INT(my_id(r)));
-    if (!row) return diary_not_found(r);
+    if (!row || (row_int(row, 6) && !is_his(r, s, row_int(row, 5)))) return diary_not_found(r);
     struct reply *reply = reply_new(r, 200);
     struct jout *out = &reply->json;
     struct span title = row_text(row, 1), content = row_text(row, 2);

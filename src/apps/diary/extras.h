@@ -44,10 +44,10 @@ bool put_blocks(const struct request *, struct snap *, struct jout *, int64_t *a
       .takes = &SHAPE(IDENTITY_FIELDS), .needs = NEEDS_USER, .flags = COMMAND_PRIVATE, READS(api_sessions), .gives = API_GIVES("{sessions:[" API_SESSION "]}") }, \
     { .name = "diary.api.logout", .about = "End this session, or another one of mine; my sockets are closed", .http = "POST /api/diary/logout/?", \
       .takes = &SHAPE(IDENTITY_FIELDS, { "id", NULL, FIELD_TEXT, NOT_EMPTY, .max = 12, .about = "a session of the list; without it the one whose token came along" }), \
-      .needs = NEEDS_USER, .flags = COMMAND_PRIVATE, WRITES(api_logout), .gives = API_GIVES("{ended:n}") }, \
+      .needs = NEEDS_USER | ALLOWS_BANNED, .flags = COMMAND_PRIVATE, WRITES(api_logout), .gives = API_GIVES("{ended:n}") }, \
     { .name = "diary.api.logout_all", .about = "End all my sessions; my sockets are closed", .http = "POST /api/diary/logout_all/?", \
       .takes = &SHAPE(IDENTITY_FIELDS, { "handles", NULL, FIELD_ANY, 0, .about = "true: also revoke my openId, my diary ids and my pair ids; a login gives new ones" }), \
-      .needs = NEEDS_USER, .flags = COMMAND_PRIVATE, WRITES(api_logout_all), .gives = API_GIVES("{ended:n, handles:b}") }, \
+      .needs = NEEDS_USER | ALLOWS_BANNED, .flags = COMMAND_PRIVATE, WRITES(api_logout_all), .gives = API_GIVES("{ended:n, handles:b}") }, \
     { .name = "diary.api.unread", .about = "Unread messages of my rooms (the newest 100 pairs)", .http = "GET /api/diary/unread/?", \
       .takes = &SHAPE(IDENTITY_FIELDS), .needs = NEEDS_USER, .flags = COMMAND_PRIVATE, READS(api_unread), .gives = API_GIVES("{unread:n, rooms:[{" API_ROOM_KEYS ", current:b}]}") }, \
     { .name = "diary.api.read", .about = "I have read a room up to this message; the mark never goes back", .http = "POST /api/diary/read/?", \

@@ -24,12 +24,23 @@ int64_t my_id(const struct request *r) { return diary(r)->access == ACCESS_OPEN 
 
 struct reply *diary_not_found(const struct request *r) { return refuse(r, 404, "不存在", "not found"); }
 
+struct reply *diary_banned(const struct request *r, const struct user *u)
+{
+    return u && u->banned ? refuse(r, 403, "该用户已被停用", "this user was banned") : NULL;
+}
+
+/* A banned user reads what is his, and that is all. */
+static struct reply *may_act(const struct request *r, unsigned needs, const struct user *u)
+{
+    return request_command(r)->verb == VERB_READS || (needs & ALLOWS_BANNED) ? NULL : diary_banned(r, u);
+}
+
 static struct user *user_of_row(struct arena *a, const struct row *row)
 {
-    if (!row || row_int(row, 11)) return NULL;                     /* banned people are nobody */
+    if (!row || row_int(row, 11) > 1) return NULL;                 /* 2: the account was deleted; nobody is he again */
     struct user *u = arena_take(a, sizeof *u);
     *u = (struct user){ .id = row_int(row, 0), .generation = row_int(row, 1), .openid = row_text(row, 2), .nickname = row_text(row, 3), .avatar = row_text(row, 4),
-        .has_gender = !row_null(row, 5), .gender = row_int(row, 5), .province = row_text(row, 6), .city = row_text(row, 7), .country = row_text(row, 8),
+        .has_gender = !row_null(row, 5), .banned = row_int(row, 11) != 0, .gender = row_int(row, 5), .province = row_text(row, 6), .city = row_text(row, 7), .country = row_text(row, 8),
         .pair_id = row_int(row, 9), .partner_id = row_int(row, 10), .null_nickname = row_null(row, 3), .null_avatar = row_null(row, 4), .null_province = row_null(row, 6),
         .null_city = row_null(row, 7), .null_country = row_null(row, 8) };
     return u;
@@ -45,11 +56,12 @@ static const struct user *caller_by_id(const struct request *r, struct snap *s, 
     const struct user *known = request_known(r);
     if (!known || known->id != id) return user_by_id(s, id);
     const struct row *row = snap_one(s, &q_again, V_INT(id));
-    if (!row || row_int(row, 1)) return NULL;
-    if (row_int(row, 0) == known->generation && row_int(row, 2) == known->pair_id && row_int(row, 3) == known->partner_id) return known;
+    if (!row || row_int(row, 1) > 1) return NULL;
+    if (row_int(row, 0) == known->generation && (row_int(row, 1) != 0) == known->banned && row_int(row, 2) == known->pair_id && row_int(row, 3) == known->partner_id) return known;
     struct user *u = arena_take(snap_arena(s), sizeof *u);
     *u = *known;
     u->generation = row_int(row, 0);
+    u->banned = row_int(row, 1) != 0;
     u->pair_id = row_int(row, 2);
     u->partner_id = row_int(row, 3);
     return u;
@@ -202,7 +214,7 @@ static struct reply *admit_open(const struct request *r, struct snap *s, unsigne
     if (!u && (needs & NEEDS_DEPAIR)) return NULL;
     if (!u) return diary_not_found(r);
     set_principal(r, out, u);
-    return NULL;
+    return may_act(r, needs, u);
 }
 
 struct reply *diary_admit(const struct request *r, struct snap *s, unsigned needs, struct principal *out)
@@ -237,7 +249,7 @@ struct reply *diary_admit(const struct request *r, struct snap *s, unsigned need
     const struct user *u = caller_by_id(r, s, by_token ? by_token : owner);
     if (!u || (generation >= 0 && u->generation != generation)) return by_token && !owner ? not_logged_in(r) : diary_not_found(r);
     set_principal(r, out, u);
-    return NULL;
+    return may_act(r, needs, u);
 }
 
 /* ---- rooms ---- */

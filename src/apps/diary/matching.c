@@ -25,7 +25,7 @@ static const struct query q_neutral = { "diary.waiting_neutral",
     "SELECT user_id FROM diary_waiting w WHERE emotion = 0 AND user_id <> $1 AND created_ms >= $2 AND created_ms <= $3"
     " AND NOT EXISTS (SELECT 1 FROM diary_block b WHERE b.user_id = $1 AND b.other_id = w.user_id) AND NOT EXISTS (SELECT 1 FROM diary_block b WHERE b.user_id = w.user_id AND b.other_id = $1)"
     " ORDER BY created_ms, diary_id LIMIT 1", 0 };
-static const struct query q_recent = { "diary.waiting_recent", "SELECT id, emotion, p, created_ms FROM diary_entry WHERE user_id = $1 AND created_ms >= $2", 0 };
+static const struct query q_recent = { "diary.waiting_recent", "SELECT id, emotion, p, created_ms FROM diary_entry WHERE user_id = $1 AND created_ms >= $2 AND hidden = 0", 0 };
 static const struct query q_pair_new = { "diary.pair_new", "INSERT INTO diary_pair (one_id, two_id, created_ms) VALUES ($1, $2, $3) RETURNING id", QUERY_INSERTS };
 static const struct query q_member_new = { "diary.member_new", "INSERT INTO diary_member (user_id, pair_id, partner_id) VALUES ($1, $2, $3)", 0 };
 static const struct query q_member_end = { "diary.member_end", "DELETE FROM diary_member WHERE user_id = $1 OR partner_id = $1", 0 };

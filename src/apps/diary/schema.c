@@ -34,7 +34,16 @@ const struct migration diary_migrations[] = {
       "CREATE TABLE diary_moderation (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, user_id BIGINT NOT NULL, by_id BIGINT, room TEXT, target BIGINT, reason TEXT NOT NULL, created_ms BIGINT NOT NULL, done_ms BIGINT);"
       "CREATE INDEX diary_moderation_open ON diary_moderation (done_ms, id);"
       "CREATE INDEX diary_moderation_by ON diary_moderation (by_id, created_ms);" },
+    { "diary", 2,
+      /* how a complaint was settled (dismissed, hidden, banned) and why; and what the operator did, for ever */
+      "ALTER TABLE diary_moderation ADD COLUMN action TEXT;"
+      "ALTER TABLE diary_moderation ADD COLUMN note TEXT;"
+      "CREATE INDEX diary_moderation_about ON diary_moderation (target, room);"
+      "CREATE INDEX diary_moderation_user ON diary_moderation (user_id, id);"
+      "CREATE TABLE diary_moderation_log (id INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, item BIGINT, user_id BIGINT NOT NULL, image TEXT, by_name TEXT NOT NULL, note TEXT NOT NULL, created_ms BIGINT NOT NULL);"
+      "CREATE INDEX diary_moderation_log_user ON diary_moderation_log (user_id, id);"
+      "CREATE INDEX diary_moderation_log_image ON diary_moderation_log (image);" },
     { NULL, 0, NULL },
 };
 
-const struct query *const *const diary_queries[] = { identity_queries, user_queries, entry_queries, matching_queries, chat_queries, picture_queries, extra_queries, extra_social_queries, extra_export_queries, check_queries, NULL };
+const struct query *const *const diary_queries[] = { identity_queries, user_queries, entry_queries, matching_queries, chat_queries, picture_queries, extra_queries, extra_social_queries, extra_export_queries, check_queries, moderation_queries, moderation_act_queries, NULL };

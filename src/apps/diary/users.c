@@ -205,7 +205,8 @@ struct reply *login_apply(const struct request *r, void *carry, struct txn *t)
     } else {
         txn_do(t, &q_login, V_TEXT(l->session.openid), l->session.unionid.n ? V_TEXT(l->session.unionid) : V_NULL, V_INT(request_now(r)));
         const struct user *u = user_by_openid(txn_view(t), l->session.openid);
-        if (!u) return refuse(r, 403, "该用户已被停用", "this user was banned");
+        if (!u) return diary_not_found(r);                 /* the store is out of order: the engine answers */
+        if (u->banned) return diary_banned(r, u);
         struct span handle = handle_of(r, u);
         jout_put(out, "openid", handle);                   /* the client reads this one, the document names the other */
         jout_put(out, "openId", handle);

@@ -47,6 +47,10 @@ function frameArrived(frame) {
     if (text !== undefined && input.value === '') input.value = text;      // what was refused is not lost
     return;
   }
+  if (frame.status === 'hidden') {                           // taken away by the operator: what is left is read anew
+    readAnew();
+    return;
+  }
   if (frame.client_id !== undefined) unanswered.delete(frame.client_id);
   if (frame.message === undefined) return;
   if (waiting) waiting.push(frame);
@@ -60,20 +64,30 @@ function query() {
   return q;
 }
 
-async function readHistory() {
+async function readHistory(anew) {
   const q = query();
   q.set('pair_id', room);
-  if (lastSeen) q.set('since', String(lastSeen));
+  if (lastSeen && !anew) q.set('since', String(lastSeen));
   try {
     const reply = await fetch('/matching/get_history_action/?' + q, { headers: credentials(), cache: 'no-store' });
     const answer = await reply.json();
     if (reply.ok) {
+      if (anew) lastSeen = 0;
       if (!lastSeen) log.value = '';
       answer.data.messages.forEach(showMessage);
     } else error.textContent = answer.msg || say('无法读取历史消息', 'the history cannot be read');
   } catch {
     error.textContent = say('无法读取历史消息', 'the history cannot be read');
   }
+}
+
+// What arrives meanwhile is shown behind it, as when a socket begins.
+async function readAnew() {
+  if (waiting) return;
+  const held = waiting = [];
+  await readHistory(true);
+  if (waiting === held) waiting = null;
+  held.forEach(showMessage);
 }
 
 function connect() {
