@@ -262,9 +262,19 @@ export async function start(run) {
 export async function emotion(run) {
   say('emotion');
   const rounds = [];
-  for (let i = 0; i < run.rounds; i++) rounds.push(await figures(run.host.tool('emotion_bench'), corpusFiles(run.root)));
-  run.table.add({ what: `emotion of ${Math.round(of(rounds, 'short_bytes'))} bytes`, weir: of(rounds, 'short_us'), unit: 'us' });
-  run.table.add({ what: 'emotion of 10,000 characters', weir: of(rounds, 'long_us'), unit: 'us', note: `${Math.round(of(rounds, 'long_bytes')).toLocaleString('en-US')} bytes` });
+  const texts = path.join(run.host.folder, 'emotion-texts');
+  for (let i = 0; i < run.rounds; i++)
+    rounds.push({
+      ...(await figures(run.host.tool('emotion_bench'), ['--texts', texts, ...corpusFiles(run.root)])), ...(await figures(run.host.tool('segmenters'), [texts])),
+      ...(await figures('/usr/bin/python3', [path.join(run.root, 'bench/jieba_bench.py'), texts])),
+    });
+  const bytes = Math.round(of(rounds, 'short_bytes'));
+  run.table.add({ what: `emotion of ${bytes} bytes`, weir: of(rounds, 'short_us'), unit: 'us', judged: of(rounds, 'short_us'), atMost: 5 });
+  run.table.add({ what: 'emotion of 10,000 characters', weir: of(rounds, 'long_us'), unit: 'us', note: `${Math.round(of(rounds, 'long_bytes')).toLocaleString('en-US')} bytes`, judged: of(rounds, 'long_us'), atMost: 400 });
+  for (const [key, peerName] of [['jieba_us', 'python3-jieba'], ['friso_us', 'friso'], ['icu_us', 'ICU']])
+    if (of(rounds, key) >= 0)
+      run.table.add({ what: `  the words of ${bytes} bytes, which is no feeling yet`, weir: of(rounds, 'cut_us'), unit: 'us', peer: of(rounds, key), peerName, ratio: ratio(rounds, rounds, 'cut_us', key),
+        note: 'as jieba cuts them, for the lexicon method' });
 }
 
 /* ---- matching ---- */
