@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- the data directory ---- */
@@ -28,6 +29,25 @@ static void sweep(const char *folder)                       /* temporary files o
     if (d) closedir(d);
 }
 
+enum { SUB_COMMAND_MS = 10000, LOCK_STEP_MS = 20 };
+
+/* One server a folder, whoever comes second is told so at once. But a sub-command that is the server for a moment says so in the lock, and a server that is started just then waits for it. */
+static bool take_lock(struct engine *e)
+{
+    char holder = 0;
+    bool told = false, got = false;
+    for (int64_t until = clock_mono_ms() + SUB_COMMAND_MS; !(got = flock(e->lock_fd, LOCK_EX | LOCK_NB) == 0);) {
+        if (e->local_only || pread(e->lock_fd, &holder, 1, 0) != 1 || holder != 's' || clock_mono_ms() >= until) return false;
+        if (!told) log_info("server", "a sub-command works on the data folder: waiting for it");
+        told = true;
+        struct timespec nap = { 0, LOCK_STEP_MS * 1000000L };
+        nanosleep(&nap, NULL);
+    }
+    /* what it says is a courtesy: a disk that is full must not keep the server from starting */
+    if (ftruncate(e->lock_fd, 0) == 0 && e->local_only && pwrite(e->lock_fd, "s", 1, 0) != 1) log_debug("server", "the lock cannot be written");
+    return got;
+}
+
 static bool open_data(struct engine *e, struct buf *err)
 {
     struct span data = settings_get(e->settings, "server", "data");
@@ -45,7 +65,7 @@ static bool open_data(struct engine *e, struct buf *err)
         return false;
     }
     e->lock_fd = openat(e->data_fd, "lock", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    if (e->lock_fd < 0 || flock(e->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (e->lock_fd < 0 || !take_lock(e)) {
         buf_printf(err, "another Weir is running on the data folder %s (or it is not writable): stop it first, or choose another --data", e->data);
         return false;
     }

@@ -168,6 +168,37 @@ test('a lock that is held while nobody answers is waited for, then told', (t) =>
   return undefined;
 });
 
+test('a server that is started while a sub-command is the server waits for it', async (t) => {
+  if (spawnSync('flock', ['--version']).status !== 0) return t.skip('no flock(1)');
+  const folder = temporaryFolder();
+  await (await startServe({}, { folder })).stop({ keep: true });
+  const lock = path.join(folder, 'lock');
+  const holding = async (text) => {
+    writeFileSync(lock, text);
+    const holder = spawn('flock', [lock, 'sh', '-c', 'echo held; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    await new Promise((resolve) => { holder.stdout.once('data', resolve); });
+    return holder;
+  };
+  const other = await holding('');
+  const second = runWeir(['serve', '--listen', '127.0.0.1:0', '--data', folder]);
+  assert.deepEqual([second.status, /another Weir is running/.test(second.err)], [1, true], 'for a server it does not wait');
+  other.stdin.end();
+  await new Promise((resolve) => { other.once('close', resolve); });
+  const holder = await holding('s');
+  const child = spawn(weir.child.spawnfile, ['serve', '--listen', '127.0.0.1:0', '--data', folder], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const closed = new Promise((resolve) => { child.once('close', resolve); });
+  let err = '', out = '';
+  const ready = new Promise((resolve) => { child.stdout.on('data', (text) => { out += text; if (out.includes('ready ')) resolve(); }); closed.then(resolve); });
+  await new Promise((resolve) => { child.stderr.on('data', (text) => { err += text; if (err.includes('waiting for it')) resolve(); }); closed.then(resolve); });
+  assert.equal(out, '');
+  holder.stdin.end();
+  await ready;
+  assert.match(out, /ready /, err);
+  child.kill('SIGTERM');
+  assert.equal(await closed, 0);
+  return undefined;
+});
+
 /** What another user of this machine gets from the socket: "connected", what he reads, or an error's code. */
 function stranger(socket) {
   const script = `const s = require('net').connect(${JSON.stringify(socket)}); let got = '';
