@@ -67,6 +67,7 @@ struct span request_origin(const struct request *);                             
 const struct zone *request_zone(const struct request *);
 const struct settings *request_settings(const struct request *);
 const struct sealer *request_sealer(const struct request *);
+void request_key(const struct request *, const char *label, unsigned char out[32]);      /* a key of the app's own, derived from the server's secret by that label; the same at each start */
 const struct command *request_command(const struct request *);
 bool request_tls(const struct request *);
 struct span request_data(const struct request *);                                /* the data directory: absolute; its tmp/ and upload/ exist */
@@ -241,6 +242,7 @@ struct app {
     /* Fills who is calling, by the row's needs, inside the view or transaction of the command itself. NULL = admitted. */
     struct reply *(*admit)(const struct request *, struct snap *, unsigned needs, struct principal *out);
     void (*error)(struct jout *, int status, struct span message);        /* the app's own error object */
+    void (*api_error)(struct jout *, int status, struct span message);    /* the same under /api/NAME/; NULL: errcode, errmsg */
     const char *const *needs_names;      /* what the bits of `needs` are called, lowest first, ended by NULL; for listings */
 };
 extern const struct app *const weir_apps[];        /* ended by NULL; src/apps/apps.c: the one list */

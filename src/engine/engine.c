@@ -112,6 +112,7 @@ static bool open_secret(struct engine *e, struct buf *err)
         close(fd);
     }
     hmac_sha256(span_from(secret, 32), SPAN("weir sealed ids 1"), key);
+    hmac_sha256(span_from(secret, 32), SPAN("weir keys of apps 1"), e->app_key);
     e->sealer = sealer_new(key);
     if (!e->sealer) buf_add_z(err, "cannot make the sealer of ids: is OpenSSL 3 installed?");
     return e->sealer != NULL;

@@ -131,6 +131,7 @@ struct engine {
     struct store *store;
     struct store_conn *writer_conn;
     struct sealer *sealer;
+    unsigned char app_key[32];                    /* what request_key derives from */
     struct zone *zone;
     struct span public_url, cors, origins;
     struct entry *entries;
@@ -160,7 +161,7 @@ struct engine {
 /* table.c */
 bool table_build(struct engine *, struct buf *err);
 const struct entry *table_find_job(const struct engine *, struct span name);
-const struct app *table_app_of_path(const struct engine *, struct span path);
+const struct app *table_app_of_path(const struct engine *, struct span path);      /* of /api/NAME/ the app of that name */
 bool span_is_api(struct span path);
 
 /* decode.c */

@@ -171,7 +171,8 @@ static void responses(struct jout *o, const struct operation *op)
     jout_key(o, "default");
     jout_begin_object(o);
     char reference[96];
-    snprintf(reference, sizeof reference, "#/components/responses/%s", is_api(op->path) || !op->app->error ? "api" : op->app->name);
+    bool api = is_api(op->path), own = (api ? op->app->api_error : op->app->error) != NULL;
+    snprintf(reference, sizeof reference, "#/components/responses/%s%s", own ? op->app->name : "api", own && api ? "-api" : "");
     jout_put_z(o, "$ref", reference);
     jout_end_object(o);
     jout_end_object(o);
@@ -252,8 +253,12 @@ static void components(struct jout *o, const struct describe *d)
     jout_key(o, "responses");
     jout_begin_object(o);
     error_response(o, "api", NULL);
-    for (const struct app *const *a = d->apps; *a; a++)
+    for (const struct app *const *a = d->apps; *a; a++) {
+        char name[96];
+        snprintf(name, sizeof name, "%s-api", (*a)->name);
         if ((*a)->error) error_response(o, (*a)->name, (*a)->error);
+        if ((*a)->api_error) error_response(o, name, (*a)->api_error);
+    }
     jout_end_object(o);
     jout_key(o, "securitySchemes");
     jout_begin_object(o);

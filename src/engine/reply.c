@@ -59,10 +59,11 @@ void reply_stream(struct reply *reply, bool (*more)(const struct request *, stru
     reply->state = state;
 }
 
-static void write_error(struct jout *out, const struct app *app, int status, struct span message)
+static void write_error(struct jout *out, const struct app *app, bool api, int status, struct span message)
 {
-    if (app && app->error) {
-        app->error(out, status, message);
+    void (*own)(struct jout *, int, struct span) = !app ? NULL : api ? app->api_error : app->error;
+    if (own) {
+        own(out, status, message);
         return;
     }
     jout_begin_object(out);
@@ -75,7 +76,7 @@ struct reply *refuse(const struct request *r, int status, const char *zh, const 
 {
     struct reply *reply = reply_new(r, status);
     reply->message = arena_copy(r->arena, span_of(en && !r->chinese ? en : zh));
-    write_error(&reply->json, r->api ? NULL : r->entry->app, status, reply->message);
+    write_error(&reply->json, r->entry->app, r->api, status, reply->message);
     return reply;
 }
 
@@ -97,7 +98,7 @@ struct span error_body(const struct engine *e, struct buf *out, struct span path
     struct jout json;
     out->n = 0;
     jout_init(&json, out);
-    write_error(&json, table_app_of_path(e, path), status, message);
+    write_error(&json, table_app_of_path(e, path), span_is_api(path), status, message);
     return buf_span(out);
 }
 

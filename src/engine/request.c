@@ -96,6 +96,7 @@ bool request_chinese(const struct request *r) { return r->chinese; }
 const struct zone *request_zone(const struct request *r) { return r->engine->zone; }
 const struct settings *request_settings(const struct request *r) { return r->engine->settings; }
 const struct sealer *request_sealer(const struct request *r) { return r->engine->sealer; }
+void request_key(const struct request *r, const char *label, unsigned char out[32]) { hmac_sha256(span_from(r->engine->app_key, 32), span_of(label), out); }
 const struct command *request_command(const struct request *r) { return r->entry->command ? r->entry->command : r->entry->frames; }
 const struct principal *request_principal(const struct request *r) { return &r->principal; }
 struct pairs request_pairs(const struct request *r) { return r->pairs; }

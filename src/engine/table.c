@@ -5,12 +5,19 @@
 bool span_is_api(struct span path) { return span_begins(path, SPAN("/api/")); }
 
 /* The app whose prefix the path has, for the shape of errors before and besides routing. */
+static bool is_under(const struct app *app, struct span path)
+{
+    struct span rest = span_cut(path, SPAN("/api/").n), name = span_of(app->name);
+    if (span_is_api(path)) return span_begins(rest, name) && (rest.n == name.n || rest.p[name.n] == '/');
+    for (const char *const *p = app->prefixes; p && *p; p++)
+        if (span_begins(path, span_of(*p))) return true;
+    return false;
+}
+
 const struct app *table_app_of_path(const struct engine *e, struct span path)
 {
-    if (span_is_api(path)) return NULL;
     for (const struct app *const *a = e->apps; *a; a++)
-        for (const char *const *p = (*a)->prefixes; p && *p; p++)
-            if (span_begins(path, span_of(*p))) return *a;
+        if (is_under(*a, path)) return *a;
     return NULL;
 }
 
