@@ -14,6 +14,7 @@
 #include "base/base.h"
 
 static const char *openssl_version(void) { return OpenSSL_version(OPENSSL_FULL_VERSION_STRING); }
+static const char *libjwt_version(void) { return LIBJWT_VERSION; }                  /* 1.x has no call that tells it */
 static const char *curl_version_only(void) { return curl_version_info(CURLVERSION_NOW)->version; }
 
 /* libgd is opened by the image worker alone (it costs a server 9 MB), so here too it is opened only to be asked. */
@@ -31,7 +32,8 @@ static const struct { const char *name, *use; const char *(*version)(void); } fe
     { "openssl", "TLS, sealed ids", openssl_version },
     { "zlib", "gzip, permessage-deflate", zlibVersion },
     { "jansson", "JSON from outside", jansson_version_str },
-    { "libcurl", "calls to WeChat", curl_version_only },
+    { "libjwt", "signed tokens", libjwt_version },
+    { "libcurl", "calls to WeChat, e-mail", curl_version_only },
     { "libgd", "re-encoding of uploaded images", libgd_version },
 };
 

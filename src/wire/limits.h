@@ -16,6 +16,7 @@
 #define LIMIT_JSON_DEPTH        64
 #define LIMIT_JSON_VALUES       100000           /* values and keys of one text: two bytes of input can cost a hundred of memory */
 #define LIMIT_COOKIES           50
+#define LIMIT_JWT_BYTES         4096             /* one JSON Web Token */
 
 /* WebSocket */
 #define LIMIT_WS_MESSAGE_BYTES  (1024 * 1024)    /* whole message after reassembly and inflation: close 1009 */
