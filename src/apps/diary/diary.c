@@ -122,7 +122,7 @@ static void diary_stop(void *state)
     match_index_free(&d->index);
     wechat_mp_free(&d->mp);
     emotion_lexicon_free(&d->lexicon);
-    login_cache_free(&d->logins);
+    wechat_logins_free(&d->logins);
     free(d);
 }
 
@@ -141,7 +141,7 @@ static void *diary_start(const struct settings *s, struct store_conn *conn, stru
     d->check = span_is_z(settings_get(s, "diary", "content_check"), "wechat");
     d->rooms = settings_get(s, "diary", "rooms");
     d->index = match_index_new();
-    d->logins = login_cache_new();
+    d->logins = wechat_logins_new();
     if (!share(settings_get(s, "diary", "salient"), &d->salient)) {
         buf_add_z(err, "diary.salient: a number from 0 to 1, such as 0.15");
         goto fail;

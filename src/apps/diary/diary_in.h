@@ -12,6 +12,7 @@
 #include "emotion/lexicon.h"
 #include "emotion/segment.h"
 #include "engine/app.h"
+#include "wechat/login.h"
 #include "wechat/mp.h"
 
 enum access { ACCESS_OPEN, ACCESS_HANDLE, ACCESS_SESSION };
@@ -40,7 +41,7 @@ struct diary_state {
     struct span rooms;                     /* comma separated, outside `open` */
     struct match_index *index;             /* the writer's thread only */
     struct wechat_mp *mp;                  /* NULL: no appid */
-    struct login_cache *logins;
+    struct wechat_logins *logins;
 };
 
 /* identity.c */
@@ -117,7 +118,5 @@ write_fn moderation_dismiss, moderation_hide, moderation_ban, moderation_unban, 
 struct reply *chat_join(const struct request *, struct snap *, struct join *);
 struct span chat_error(const struct request *, int status, struct span message);
 void pictures_sweep(const char *data, struct store_conn *);
-struct login_cache *login_cache_new(void);
-void login_cache_free(struct login_cache **);
 extern const struct query *const identity_queries[], *const user_queries[], *const entry_queries[], *const matching_queries[], *const chat_queries[], *const picture_queries[], *const extra_queries[], *const extra_social_queries[], *const extra_export_queries[], *const check_queries[], *const moderation_queries[], *const moderation_act_queries[];
 #endif

@@ -1,7 +1,6 @@
 /* apps/diary/users.c: login, profiles, pairs as a user sees his own. */
 #include "apps/diary/diary_in.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 static const struct query q_upsert = { "diary.user_store",
@@ -114,65 +113,12 @@ struct reply *depair(const struct request *r, struct txn *t)
 
 /* ---- login ---- */
 
-/* A code is good once, but a client that lost the answer sends it again: what it stood for is remembered for some minutes, by the hash of the code. Errands of one code run one after the
- * other (errand_key), so it is asked for once. */
-enum { LOGINS = 256, LOGIN_MS = 5 * 60 * 1000 };
-struct known_login { unsigned char code[32]; int64_t until_ms; char openid[128], unionid[128]; };
-struct login_cache { pthread_mutex_t lock; int next; struct known_login at[LOGINS]; };
-
-struct login_cache *login_cache_new(void)
-{
-    struct login_cache *c = base_alloc(sizeof *c);
-    if (!c) return NULL;
-    memset(c, 0, sizeof *c);
-    pthread_mutex_init(&c->lock, NULL);
-    return c;
-}
-
-void login_cache_free(struct login_cache **c)
-{
-    if (*c) pthread_mutex_destroy(&(*c)->lock);
-    free(*c);
-    *c = NULL;
-}
-
-struct login { struct wechat_mp *mp; struct login_cache *cache; struct span code; struct wechat_session session; };
-
-static bool cache_find(struct login *l, struct arena *a, const unsigned char hash[32])
-{
-    bool found = false;
-    pthread_mutex_lock(&l->cache->lock);
-    for (int i = 0; i < LOGINS && !found; i++) {
-        struct known_login *k = &l->cache->at[i];
-        if (k->until_ms <= clock_mono_ms() || memcmp(k->code, hash, 32) != 0) continue;
-        l->session.openid = arena_copy(a, span_of(k->openid));
-        l->session.unionid = arena_copy(a, span_of(k->unionid));
-        found = true;
-    }
-    pthread_mutex_unlock(&l->cache->lock);
-    return found;
-}
-
-static void cache_keep(struct login *l, const unsigned char hash[32])
-{
-    struct known_login k = { .until_ms = clock_mono_ms() + LOGIN_MS };
-    if (l->session.openid.n >= sizeof k.openid || l->session.unionid.n >= sizeof k.unionid) return;
-    memcpy(k.code, hash, 32);
-    memcpy(k.openid, l->session.openid.p, l->session.openid.n);
-    if (l->session.unionid.n) memcpy(k.unionid, l->session.unionid.p, l->session.unionid.n);
-    pthread_mutex_lock(&l->cache->lock);
-    l->cache->at[l->cache->next++ % LOGINS] = k;
-    pthread_mutex_unlock(&l->cache->lock);
-}
+struct login { struct wechat_mp *mp; struct wechat_logins *logins; struct span code; struct wechat_session session; };
 
 static void login_call(void *carry, const struct worker *w)
 {
     struct login *l = carry;
-    unsigned char hash[32];
-    sha256(l->code, hash);
-    if (cache_find(l, w->arena, hash)) return;
-    wechat_code2session(l->mp, w->arena, l->code, w->deadline_mono_ms, &l->session);
-    if (l->session.outcome.fault == WECHAT_OK) cache_keep(l, hash);
+    wechat_login(l->logins, l->mp, w->arena, l->code, w->deadline_mono_ms, &l->session);
 }
 
 struct reply *login_prepare(const struct request *r, struct snap *s, struct errand *e)
@@ -182,9 +128,9 @@ struct reply *login_prepare(const struct request *r, struct snap *s, struct erra
     if (!d->mp) return refuse(r, 503, "服务器未配置 wechat.appid 与 wechat.secret", "the server has no wechat.appid and wechat.secret in its settings");
     struct login *l = arena_zero(request_arena(r), sizeof *l);
     l->mp = d->mp;
-    l->cache = d->logins;
+    l->logins = d->logins;
     l->code = request_text(r, "js_code");
-    errand_key(e, arena_printf(request_arena(r), "login:%.*s", SPAN_ARGS(l->code)));
+    errand_key(e, wechat_login_key(request_arena(r), l->code));
     errand_call(e, login_call, l);
     return NULL;
 }
