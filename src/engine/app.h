@@ -146,6 +146,7 @@ void errand_key(struct errand *, struct span key);
 
 enum field_kind { FIELD_TEXT, FIELD_INT, FIELD_FILE, FIELD_ANY };
 enum { REQUIRED = 1, NOT_EMPTY = 2, SECRET = 4 /* redacted in logs */, STRING_ONLY = 8 /* no JSON numbers */,
+       JUDGED = 32 /* a JSON value of another type is there, as an empty text: the handler looks at request_json and refuses it in its own words */,
        HOW = 16 /* who asks and how, not for what: with another value it is still a repeat of the same request (idempotency keys) */ };
 struct field {
     const char *name;

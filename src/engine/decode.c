@@ -75,6 +75,10 @@ static bool set_json(struct request *r, const struct field *f, struct parameter 
         p->text = arena_printf(r->arena, "%lld", (long long)p->number);
         return true;
     }
+    if (f->flags & JUDGED) {
+        *p = (struct parameter){ .has = true, .text = SPAN(""), .json = v };
+        return true;
+    }
     return f->kind == FIELD_INT ? refuse_field(r, f, "必须是整数", "must be a whole number") : refuse_field(r, f, "必须是字符串", "must be a string");
 }
 

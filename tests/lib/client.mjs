@@ -49,6 +49,8 @@ function exchange(agent, url, method, headers, bytes) {
 const telling = (path) => /^\/(account|absence|manager|api\/absence)(\/|$)/.test(path);
 const failing = (path) => path === '/matching' || ['/matching/', '/ws/chat/', '/upload/'].some((prefix) => path.startsWith(prefix));
 
+const msgs = (path) => ['/absence', '/manager', '/account/login/', '/account/refresh', '/api/absence/'].some((prefix) => path.startsWith(prefix));
+
 /** What every answer of the server must be like. */
 export function judge(method, path, reply) {
   const what = `${method} ${path}: ${reply.status} ${reply.text.slice(0, 300)}`;
@@ -59,7 +61,10 @@ export function judge(method, path, reply) {
   if (reply.status >= 400) {
     assert.ok(json, `${what}\nis no JSON`);
     const keys = Object.keys(reply.body).sort();
-    if (failing(path)) {
+    if (msgs(path)) {
+      assert.ok(typeof reply.body.msg === 'string' && reply.body.msg, what);
+      if (path.startsWith('/api/')) assert.deepEqual([keys, reply.body.errcode, reply.body.errmsg], [['errcode', 'errmsg', 'msg'], reply.status, reply.body.msg], what);
+    } else if (failing(path)) {
       assert.deepEqual([keys, reply.body.status, typeof reply.body.msg], [['msg', 'status'], 'fail', 'string'], what);
     } else if (telling(path)) {
       assert.ok(typeof reply.body.msg === 'string' && reply.body.msg.trim(), what);
