@@ -1,5 +1,6 @@
 /* cli/demo.c: `weir demo`: the server and the sandbox side by side, with people, diaries and a chat to look at. The seeded data comes in over HTTP like everybody's. */
 #include "cli/cli.h"
+#include "cli/local.h"
 #include "cli/run.h"
 #include "net/fetch.h"
 #include "sandbox/sandbox.h"
@@ -81,11 +82,36 @@ static bool seed(int port)
     return good;
 }
 
+/* As the operator: the answer's data, or NULL (said). */
+static const json_t *operate(struct run *r, struct arena *a, const char *method, const char *target, struct span json)
+{
+    struct buf answer;
+    int status = 0;
+    buf_init(&answer, 1 << 20);
+    bool good = local_call(r, method, target, json.n ? "application/json" : NULL, json, &status, &answer) && local_finish(r, status, buf_span(&answer)) == 0;
+    const json_t *data = good ? local_data(r, a, buf_span(&answer)) : NULL;
+    buf_done(&answer);
+    fetch_thread_done();
+    return data;
+}
+
+/* The ensemble of the absence app, the operator's own way, as `weir namelist import` does it. Once: who changed the list meanwhile keeps his. */
+static bool seed_ensemble(struct run *r)
+{
+    static const char list[] = "{\"csv\":\"name,section,manager\\nDavid,string,no\\nJohn,wind,no\\nMary,percussion,no\\n赵乘风,string,no\\n刘指挥,string,yes\\n\"}";
+    struct arena *a = arena_new(8 << 20);
+    const json_t *now = a ? operate(r, a, "GET", "/api/absence/namelist", SPAN("")) : NULL;
+    bool good = now && (json_array_size(json_object_get(now, "members")) > 0 || operate(r, a, "POST", "/api/absence/namelist/import", span_from(list, sizeof list - 1)));
+    arena_free(&a);
+    return good;
+}
+
 static bool ready(struct run *r, int port, void *arg)
 {
     int sandbox_port = *(int *)arg;
     /* elsewhere openIds are made by logins only */
     if (span_is_z(settings_get(r->settings, "diary", "access"), "open") && !seed(port)) return false;
+    if (!seed_ensemble(r)) return false;
     bool open = span_is_z(settings_get(r->settings, "diary", "access"), "open");
     printf("ready http://127.0.0.1:%d sandbox http://127.0.0.1:%d\n\n  try:  ", port, sandbox_port);
     if (open)

@@ -19,6 +19,7 @@ static const struct sub_command {
     { "routes", "every command: method, path, name", cli_routes },
     { "openapi", "the same as an OpenAPI 3.1 document", cli_openapi },
     { "emotion", "tell the feeling of texts; train and measure the classifier", cli_emotion },
+    { "namelist", "who belongs to the ensemble: import, list, export, unbind", cli_namelist },
     { "backup", "database, images and secret key into a new folder, beside a running server; --verify looks at one", cli_backup },
     { "restore", "a new data directory out of a backup", cli_restore },
     { "moderation", "what users reported: list, show, dismiss, hide, ban, delete images", cli_moderation },

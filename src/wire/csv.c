@@ -23,8 +23,12 @@ static bool quoted(struct scan *s, struct span *out)
 {
     const char *begin = ++s->p;
     size_t doubled = 0;
+    int opened = s->line;
     for (;; s->p++) {
-        if (s->p == s->end) return fail(s, "a quote is opened and never closed");
+        if (s->p == s->end) {
+            s->line = opened;
+            return fail(s, "a quote is opened and never closed");
+        }
         if (*s->p == '\n' || (*s->p == '\r' && !(s->p + 1 < s->end && s->p[1] == '\n'))) s->line++;
         if (*s->p != '"') continue;
         if (s->p + 1 == s->end || s->p[1] != '"') break;
@@ -74,6 +78,20 @@ static bool row(struct scan *s, struct csv_row *out)
     return true;
 }
 
+/* Looks at the bytes before anything else: false, and s->line is where the first wrong one stands. */
+static bool bytes_right(struct scan *s)
+{
+    for (const char *p = s->p; p < s->end;) {
+        const char *before = p;
+        uint32_t c = utf8_next(&p, s->end);
+        if (c == 0xfffd && p - before == 1) return fail(s, "it is not UTF-8: save it as \"CSV UTF-8\"");
+        if (c == 0) return fail(s, "there is a NUL byte: is it a text file?");
+        s->line += c == '\n' || (c == '\r' && !(p < s->end && *p == '\n'));
+    }
+    s->line = 1;
+    return true;
+}
+
 bool csv_read(struct arena *a, struct span text, struct csv *out, int *out_line, const char **out_why)
 {
     struct scan s = { .a = a, .line = 1 };
@@ -83,8 +101,7 @@ bool csv_read(struct arena *a, struct span text, struct csv *out, int *out_line,
     s.p = text.p;
     s.end = text.p ? text.p + text.n : NULL;
     if (!text.p) fail(&s, "out of memory");
-    else if (memchr(text.p, 0, text.n)) fail(&s, "there is a NUL byte: is it a text file?");
-    else if (!utf8_valid(text)) fail(&s, "it is not UTF-8: save it as \"CSV UTF-8\"");
+    else bytes_right(&s);
     while (!s.why && s.p < s.end) {
         if (at_line_end(&s)) {
             line_end_skip(&s);

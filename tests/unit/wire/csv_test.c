@@ -58,8 +58,9 @@ static void tells_what_is_wrong_and_where(void **state)
     assert_string_equal(shown(SPAN("a\nb\"c\n")), "2! a quote stands within a field that does not begin with one");
     assert_string_equal(shown(SPAN("a\n\"b\"c\n")), "2! there is something behind a closing quote");
     assert_string_equal(shown(SPAN("a\n\n\"b")), "3! a quote is opened and never closed");
-    assert_string_equal(shown(SPAN("a,\xd5\xd4")), "1! it is not UTF-8: save it as \"CSV UTF-8\"");
-    assert_string_equal(shown(SPAN("a\0b")), "1! there is a NUL byte: is it a text file?");
+    assert_string_equal(shown(SPAN("a\n\"b\nc\n")), "2! a quote is opened and never closed");
+    assert_string_equal(shown(SPAN("a\r\n\xef\xbf\xbd,\r\n\xd5\xd4")), "3! it is not UTF-8: save it as \"CSV UTF-8\"");
+    assert_string_equal(shown(SPAN("a\rx\0b")), "2! there is a NUL byte: is it a text file?");
     char wide[CSV_FIELDS + 1];
     memset(wide, ',', CSV_FIELDS);
     assert_string_equal(shown(span_from(wide, CSV_FIELDS)), "1! too many fields");
