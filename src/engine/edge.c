@@ -157,7 +157,7 @@ static void call_relay(struct request *r, void *unused)
 static bool run_inline(struct request *r, void (*fn)(struct request *, void *))
 {
     struct loop_state *s = state_of(r);
-    struct snap snap = { s->reader, r->arena, r };
+    struct snap snap = { s->reader, r->arena, r, s };
     request_begin_run(r);
     if (view_open(s, INLINE_BUDGET_MS)) request_guarded(r, fn, &snap);
     enum store_fault f = view_done(s);

@@ -341,12 +341,14 @@ void engine_free(struct engine **pointer)
         struct loop_state *l = e->loops[i];
         if (!l) continue;
         store_disconnect(&l->reader);
+        kept_free(l);
         while (l->spare_arenas) arena_free(&l->spare_arena[--l->spare_arenas]);
         buf_done(&l->access);
         buf_done(&l->scratch);
         free((void *)l->counts);
         free(l);
     }
+    kept_stop(e);
     for (size_t i = 0; e->app_state && e->apps[i]; i++)
         if (e->app_state[i] && e->apps[i]->stop) e->apps[i]->stop(e->app_state[i]);
     free(e->app_state);

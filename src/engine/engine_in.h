@@ -90,7 +90,7 @@ struct request {
     char id_text[24];
 };
 
-struct snap { struct store_conn *conn; struct arena *arena; const struct request *request; };
+struct snap { struct store_conn *conn; struct arena *arena; const struct request *request; struct loop_state *loop; /* NULL: not a view of a loop, see kept.c */ };
 struct txn { struct snap view; struct request *request; };
 struct errand { struct request *request; };
 
@@ -105,6 +105,7 @@ struct loop_state {
     struct store_conn *reader;
     bool viewing;                                 /* the reader's view is open, for the requests of this turn */
     uint64_t view_commits;                        /* e->commits when it began */
+    struct kept *kept;                            /* kept.c; made when it is first needed */
     struct hub_local *hub;
     struct buf access;                            /* log lines not yet written */
     struct counts *counts;
@@ -152,6 +153,8 @@ struct engine {
     uint64_t rate_seed;
     _Atomic bool stopping, broken, store_sick;
     _Atomic uint64_t commits;                     /* of the writer; raised before anybody is told */
+    _Atomic uint64_t *stamps;                     /* kept.c: the last commit that touched a row */
+    bool keeps;
     int stop_pipe[2];
     uint64_t boot_id;
     _Atomic uint64_t request_counter, batches, batch_jobs, commits_failed, outbox_delivered, outbox_failed, queue_refused, rate_refused, idempotent_hits, reruns, publications;
@@ -185,6 +188,12 @@ struct span outage_message(const struct request *);
 bool view_open(struct loop_state *, int64_t budget_ms);         /* false: store_fault_now tells */
 enum store_fault view_done(struct loop_state *);                /* the fault of this request; the view stays for the next one of the turn */
 void view_close(struct loop_state *);                           /* end of the turn; harmless without one */
+
+/* kept.c */
+bool kept_start(struct engine *);                 /* before the writer's thread; false: out of memory */
+void kept_stop(struct engine *);
+void kept_free(struct loop_state *);
+const struct row *kept_one(struct snap *, const struct query *, const struct value *args, size_t n);      /* snap_one */
 
 /* edge.c */
 void edge_release(struct request *);              /* the answer goes out; on the request's loop */

@@ -185,8 +185,7 @@ struct arena *snap_arena(struct snap *s) { return s->arena; }
 
 const struct row *snap_one_of(struct snap *s, const struct query *q, const struct value *args, size_t n)
 {
-    struct rows rows = store_query(s->conn, s->arena, q, args, n, 1);
-    return rows.n ? &rows.at[0] : NULL;
+    return kept_one(s, q, args, n);
 }
 
 struct rows snap_all_of(struct snap *s, const struct query *q, const struct value *args, size_t n)

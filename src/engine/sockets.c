@@ -53,7 +53,7 @@ static void call_join(struct request *r, void *arg)
 static bool run_join(struct request *r, struct joining *j)
 {
     struct loop_state *s = loop_user(r->loop);
-    j->snap = (struct snap){ s->reader, r->arena, r };
+    j->snap = (struct snap){ s->reader, r->arena, r, s };
     if (view_open(s, INLINE_BUDGET_MS * 20)) request_guarded(r, call_join, j);
     if (view_done(s) != STORE_OK) {
         log_error("channel", "%s: %s", r->entry->channel->name, store_error_text(s->reader));

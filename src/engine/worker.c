@@ -136,7 +136,7 @@ static void *worker_main(void *arg)
             log_error("worker", "%.*s", SPAN_ARGS(buf_span(&err)));
             r->outage = 503;
         } else if (r->work == WORK_JOB) {
-            struct snap snap = { reader, r->arena, r };
+            struct snap snap = { reader, r->arena, r, NULL };
             in_view(r, reader, run_prepare, &snap);
             if (!r->outage && !r->prepared && r->errand) request_guarded(r, run_errand, NULL);
             if (r->outage) r->prepared = refuse_outage(r);
@@ -144,7 +144,7 @@ static void *worker_main(void *arg)
             finish_errand(e, r, (struct span){ 0 });
             continue;
         } else if (r->work == WORK_READ) {
-            struct snap snap = { reader, r->arena, r };
+            struct snap snap = { reader, r->arena, r, NULL };
             request_begin_run(r);
             in_view(r, reader, run_read, &snap);
         } else {

@@ -320,6 +320,10 @@ static void *writer_main(void *arg)
 bool writer_start(struct engine *e, struct buf *err)
 {
     queue_init(&e->writer, LIMIT_WRITER_QUEUE);
+    if (!kept_start(e)) {
+        buf_add_z(err, "out of memory");
+        return false;
+    }
     if (pthread_create(&e->writer_thread, NULL, writer_main, e) != 0) {
         buf_add_z(err, "cannot start the writer's thread");
         return false;

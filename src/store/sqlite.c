@@ -337,6 +337,22 @@ int64_t store_insert(struct store_conn *c, const struct query *q, const struct v
     return store_change(c, q, args, n) ? sqlite3_last_insert_rowid(c->db) : 0;
 }
 
+static void tell_watcher(void *conn, int what, const char *database, const char *table, sqlite3_int64 id)
+{
+    (void)what;
+    (void)database;
+    const struct store_conn *c = conn;
+    c->watcher(c->watcher_arg, table, id);
+}
+
+bool store_watch(struct store_conn *c, void (*fn)(void *, const char *, int64_t), void *arg)
+{
+    c->watcher = fn;
+    c->watcher_arg = arg;
+    sqlite3_update_hook(c->db, fn ? tell_watcher : NULL, c);
+    return true;
+}
+
 void store_interrupt_at(struct store_conn *c, int64_t deadline_mono_ms) { c->deadline_mono_ms = deadline_mono_ms; }
 
 /* ---- connections ---- */

@@ -40,7 +40,13 @@ bool row_null(const struct row *, size_t column);
 /* ---- queries ---- */
 enum { QUERY_SCANS = 1,         /* an unindexed scan on purpose: the test that looks for scans passes it over */
        QUERY_INSERTS = 2 };     /* an INSERT of one row whose text ends in " RETURNING id": for store_insert */
-struct query { const char *name; const char *sql; unsigned flags; };   /* name: "diary.find_user", unique */
+struct query {
+    const char *name, *sql;     /* name: "diary.find_user", unique */
+    unsigned flags;
+    /* For what is asked again and again (engine/kept.c), else NULL: one parameter; the row's first column is an id, and the row depends on nothing but the rows of these tables (ended by NULL) whose
+     * INTEGER PRIMARY KEY is that id, though one of them may be missing (a LEFT JOIN). */
+    const char *const *kept_by;
+};
 
 /* ---- opening ---- */
 struct store;                   /* one database; shared, immutable after opening */
@@ -95,6 +101,10 @@ int64_t store_insert(struct store_conn *, const struct query *, const struct val
 enum store_fault store_fault_now(const struct store_conn *);         /* the sticky fault of the present view or job */
 const char *store_error_text(const struct store_conn *);            /* for the log; never holds values */
 void store_interrupt_at(struct store_conn *, int64_t deadline_mono_ms);   /* 0 = never; statements beyond it are interrupted */
+
+/* Calls fn for each row that this connection inserts, changes or deletes (its table and INTEGER PRIMARY KEY), before the commit and whether or not it comes to one. False: this store cannot tell. A DELETE
+ * without WHERE goes unnoticed, and so do tables without such a key. */
+bool store_watch(struct store_conn *, void (*fn)(void *arg, const char *table, int64_t id), void *arg);
 
 /* ---- care ---- */
 int store_wal_frames(const struct store_conn *);                    /* in the log after this connection's last commit: when to checkpoint */

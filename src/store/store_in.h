@@ -14,6 +14,8 @@ struct store_conn {
     struct store *store;
     sqlite3 *db;
     bool read_only, in_view, in_transaction;
+    void (*watcher)(void *arg, const char *table, int64_t id);       /* store_watch */
+    void *watcher_arg;
     enum store_fault fault;                  /* sticky until the view or the job ends */
     int64_t deadline_mono_ms;
     int64_t changes_before;                  /* at store_next */

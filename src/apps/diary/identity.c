@@ -7,8 +7,9 @@
 #include <stdio.h>
 
 #define USER_COLUMNS "u.id, u.generation, u.openid, u.nickname, u.avatar, u.gender, u.province, u.city, u.country, m.pair_id, m.partner_id, u.banned FROM diary_user u LEFT JOIN diary_member m ON m.user_id = u.id"
-static const struct query q_by_id = { "diary.user_by_id", "SELECT " USER_COLUMNS " WHERE u.id = $1", 0 };
-static const struct query q_by_openid = { "diary.user_by_openid", "SELECT " USER_COLUMNS " WHERE u.openid = $1", 0 };
+static const char *const user_tables[] = { "diary_user", "diary_member", NULL };
+static const struct query q_by_id = { "diary.user_by_id", "SELECT " USER_COLUMNS " WHERE u.id = $1", 0, user_tables };
+static const struct query q_by_openid = { "diary.user_by_openid", "SELECT " USER_COLUMNS " WHERE u.openid = $1", 0, user_tables };
 /* all of him that a decision may rest on */
 static const struct query q_again = { "diary.user_again", "SELECT u.generation, u.banned, m.pair_id, m.partner_id FROM diary_user u LEFT JOIN diary_member m ON m.user_id = u.id WHERE u.id = $1", 0 };
 static const struct query q_session = { "diary.session", "SELECT user_id, used_ms FROM diary_session WHERE token = $1", 0 };

@@ -366,6 +366,54 @@ static void scans_are_found(void **state)
     assert_int_equal(count_things(f), 0);                                            /* explained, not run */
 }
 
+/* ---- what changed ---- */
+
+static char watched[400];
+
+static void watch(void *arg, const char *table, int64_t id)
+{
+    assert_ptr_equal(arg, watched);
+    size_t n = strlen(watched);
+    snprintf(watched + n, sizeof watched - n, "%s %lld;", table, (long long)id);
+}
+
+static int64_t change(struct fixture *f, const char *sql, int64_t n)
+{
+    static struct query pool[16];                          /* a statement is known by where its query lies */
+    static size_t used;
+    must(used < LENGTH(pool));
+    pool[used] = (struct query){ "test.change", sql, 0, NULL };
+    watched[0] = '\0';
+    assert_int_equal(store_mark(f->writer), STORE_OK);
+    int64_t changed = store_change(f->writer, &pool[used++], ARGS(V_INT(n)));
+    assert_int_equal(store_settle(f->writer, true), STORE_KEPT);
+    return changed;
+}
+
+static void the_watcher_hears_of_each_row(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(store_watch(f->writer, watch, watched));
+    assert_int_equal(store_begin(f->writer), STORE_OK);
+    assert_int_equal(change(f, "INSERT INTO thing (id, name, n) VALUES ($1, 'a', 1)", 7), 1);
+    assert_string_equal(watched, "thing 7;");
+    assert_int_equal(change(f, "INSERT INTO thing (id, name, n) VALUES ($1, 'b', 1)", 9), 1);
+    assert_int_equal(change(f, "INSERT INTO thing (name, n) VALUES ('a', $1) ON CONFLICT (name) DO UPDATE SET n = excluded.n", 5), 1);
+    assert_string_equal(watched, "thing 7;");
+    assert_int_equal(change(f, "UPDATE thing SET n = $1", 3), 2);
+    assert_string_equal(watched, "thing 7;thing 9;");
+    assert_int_equal(change(f, "UPDATE thing SET n = 4 WHERE id = $1", 1), 0);
+    assert_string_equal(watched, "");
+    assert_int_equal(change(f, "DELETE FROM thing WHERE n = $1", 3), 2);
+    assert_string_equal(watched, "thing 7;thing 9;");
+    store_rollback(f->writer);                             /* told all the same: it is for those who only need to know what may have changed */
+    assert_true(store_watch(f->writer, NULL, NULL));
+    assert_int_equal(store_begin(f->writer), STORE_OK);
+    assert_int_equal(change(f, "INSERT INTO thing (id, name, n) VALUES ($1, 'c', 1)", 8), 1);
+    assert_string_equal(watched, "");
+    assert_int_equal(store_commit(f->writer), STORE_COMMITTED);
+}
+
 /* ---- snapshots ---- */
 
 static void a_snapshot_is_a_whole_copy(void **state)
@@ -424,7 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(values_come_back_as_they_went_in), T(null_is_no_empty_text), T(parameters_are_names), T(returning_gives_the_new_rows), T(changes_are_counted), T(rows_are_as_many_as_allowed),
         T(a_view_is_one_snapshot), T(the_writer_sees_its_own_work), T(a_dropped_job_leaves_its_neighbours), T(an_empty_transaction_commits), T(connections_are_durable_and_strict),
-        cmocka_unit_test(bugs_end_the_process), T(scans_are_found), T(a_snapshot_is_a_whole_copy), T(paths_and_urls_open),
+        cmocka_unit_test(bugs_end_the_process), T(scans_are_found), T(the_watcher_hears_of_each_row), T(a_snapshot_is_a_whole_copy), T(paths_and_urls_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
