@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "net/mail.h"
 #include "store/store.h"
 #include "wire/form.h"
 #include "wire/http1.h"
