@@ -126,6 +126,7 @@ static void *worker_main(void *arg)
             }
             r->step = STEP_ERRAND;
             if (!r->outage) request_guarded(r, run_errand, NULL);
+            if (r->outage && r->job) r->prepared = refuse_outage(r);
             finish_errand(e, r, key);
             continue;
         }
@@ -138,7 +139,14 @@ static void *worker_main(void *arg)
         } else if (r->work == WORK_JOB) {
             struct snap snap = { reader, r->arena, r, NULL };
             in_view(r, reader, run_prepare, &snap);
-            if (!r->outage && !r->prepared && r->errand) request_guarded(r, run_errand, NULL);
+            if (!r->outage && !r->prepared && r->errand && r->errand_key.n) {       /* a lane: it takes its turn like any other errand */
+                r->work = WORK_ERRAND;
+                if (queue_push(&e->work, r)) {
+                    buf_done(&err);
+                    continue;
+                }
+                r->outage = 503;
+            } else if (!r->outage && !r->prepared && r->errand) request_guarded(r, run_errand, NULL);
             if (r->outage) r->prepared = refuse_outage(r);
             buf_done(&err);
             finish_errand(e, r, (struct span){ 0 });
