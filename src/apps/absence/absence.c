@@ -24,6 +24,10 @@ static const struct shape verdict = SHAPE(ID, { "result", NULL, FIELD_TEXT, JUDG
 static const struct shape narrowed = SHAPE({ "processed", NULL, FIELD_TEXT, 0, 0, 100, "true or false: only those" });
 static const struct shape day_of_members = SHAPE({ "date", NULL, FIELD_TEXT, 0, 0, 1000, "YYYY-MM-DD" }, { "all", NULL, FIELD_TEXT, 0, 0, 100, "1: everybody, not only who is absent" });
 
+static const struct shape told = SHAPE({ "message", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "at", NULL, FIELD_INT, 0, 0, 0, NULL }, { "template", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "to", NULL, FIELD_INT, 0, 0, 0, NULL },
+    { "name", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "section", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "date", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "type", NULL, FIELD_TEXT, 0, 0, 0, NULL },
+    { "reason", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "decision", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "result", NULL, FIELD_TEXT, 0, 0, 0, NULL });
+
 #define OBJECT_KEYS "id:n, applier:s, processor:s|z, reason:s, time_absence:s, time_apply:s, result:s, permission:b, type:s"
 #define OBJECT "{" OBJECT_KEYS "}"
 #define API(data) "{errcode:n, errmsg:s, data:" data "}"
@@ -81,6 +85,9 @@ static const struct command commands[] = {
       .gives = API("{added:n, updated:n, revived:n, unchanged:n, retired:n}"), .body_bytes = 2 * NAMELIST_BYTES, .flags = COMMAND_OPERATOR | COMMAND_PRIVATE, WRITES(namelist_import) },
     { .name = "absence.namelist.unbind", .about = "Take somebody's WeChat identity from his name", .http = "POST /api/absence/namelist/unbind", .takes = &SHAPE(NAME),
       .gives = API(MEMBER), .flags = COMMAND_OPERATOR | COMMAND_PRIVATE, WRITES(namelist_unbind) },
+
+    { .name = "absence.mail", .about = "Tell the addresses of absence.mail_to of a request", .job = true, .takes = &told, .gives = "{}", STAGED(absence_mail_prepare, absence_mail_apply) },
+    { .name = "absence.subscribe", .about = "Tell a member by a subscribe message", .job = true, .takes = &told, .gives = "{}", STAGED(absence_subscribe_prepare, absence_subscribe_apply) },
     { 0 },
 };
 
@@ -93,6 +100,11 @@ static const struct setting settings[] = {
     { "absence", "chances_string", "3", "how often a term a member of the strings may ask for leave; double rehearsals count twice", .kind = SETTING_INT, .min = 0, .max = 100000 },
     { "absence", "chances_wind", "2", "the same of the winds", .kind = SETTING_INT, .min = 0, .max = 100000 },
     { "absence", "chances_percussion", "1", "the same of the percussion", .kind = SETTING_INT, .min = 0, .max = 100000 },
+    { "absence", "mail_url", "", "mail server that tells managers of requests: smtp://HOST:PORT, smtps://USER:PASSWORD@HOST:PORT", .secret = true },
+    { "absence", "mail_from", "weir@localhost", "sender of those mails" },
+    { "absence", "mail_to", "", "their receivers, separated by commas" },
+    { "absence", "template_request", "", "subscribe message that tells managers of requests: the template's id, perhaps with its fields, as ID thing1=name date2=date thing3=type thing4=reason" },
+    { "absence", "template_decision", "", "subscribe message that tells the applicant of the decision, likewise" },
     { 0 },
 };
 
@@ -141,6 +153,19 @@ struct reply *fault_list(const struct request *r, int status, const char *text)
     jout_end_array(&reply->json);
     jout_end_object(&reply->json);
     return reply;
+}
+
+struct span buf_into_arena(const struct request *r, struct buf *b)
+{
+    bool failed = b->failed;
+    size_t n = failed ? LIMIT_ARENA_BYTES : b->n;                  /* more than is left: leaves the handler, as memory that is at its end always does */
+    char *text = NULL;
+    if (failed) buf_done(b);
+    text = arena_take(request_arena(r), n + 1);
+    if (n && !failed) memcpy(text, b->p, n);
+    text[failed ? 0 : n] = '\0';
+    buf_done(b);
+    return span_from(text, failed ? 0 : n);
 }
 
 bool field_is_text(const struct request *r, const char *name)
@@ -196,6 +221,7 @@ static void absence_stop(void *state)
     struct absence_state *a = state;
     wechat_mp_free(&a->mp);
     wechat_logins_free(&a->logins);
+    arena_free(&a->arena);
     zone_free(&a->zone);
     free(a);
 }
@@ -234,14 +260,15 @@ static void *absence_start(const struct settings *s, struct store_conn *conn, st
     a->notice_days = settings_int(s, "absence", "notice_days");
     for (int i = 0; i < SECTIONS; i++) a->chances[i] = settings_int(s, "absence", chances[i]);
     a->logins = wechat_logins_new();
-    if (a->logins && start_days(a, s, err) && start_wechat(a, s, err)) return a;
+    a->arena = arena_new(256 * 1024);
+    if (a->logins && a->arena && start_days(a, s, err) && start_wechat(a, s, err) && notify_start(a, s, err)) return a;
     absence_stop(a);
     return NULL;
 }
 
 static const char *const prefixes[] = { "/absence/", "/absence", "/manager/", "/manager", "/account/login/", "/account/refresh", NULL };
 static const char *const needs_names[] = { "member", "manager", "member or calendar token", NULL };
-static const struct query *const *const queries[] = { absence_identity_queries, leave_queries, manager_queries, member_queries, absence_audit_queries, NULL };
+static const struct query *const *const queries[] = { absence_identity_queries, leave_queries, manager_queries, member_queries, absence_audit_queries, absence_notify_queries, NULL };
 
 const struct app absence_app = {
     .name = "absence", .needs_names = needs_names, .prefixes = prefixes, .commands = commands, .queries = queries, .migrations = absence_migrations, .settings = settings,

@@ -4,6 +4,8 @@
  * its day stays as a tombstone (deleted_ms): it is shown to nobody and still counts, since chances are a sum over rows and never a counter. Days are texts "YYYY-MM-DD" in the ensemble's zone. */
 #ifndef WEIR_ABSENCE_IN_H
 #define WEIR_ABSENCE_IN_H
+#include <stdatomic.h>
+
 #include "apps/absence/rules.h"
 #include "engine/app.h"
 #include "wechat/login.h"
@@ -14,12 +16,18 @@ enum needs { NEEDS_MEMBER = 1, NEEDS_MANAGER = 2, NEEDS_FEED = 4 /* a member, by
 
 struct member { int64_t id, generation; struct span name, openid; enum section section; bool manager; };
 
+struct template { struct span id; size_t n; struct { struct span key, what; } fields[12]; };      /* of a subscribe message; id empty: none */
+
 struct absence_state {
     struct zone *zone;
     int64_t notice_days, chances[SECTIONS];
     char term_start[DAY_BYTES];                      /* "": everything counts */
     struct wechat_mp *mp;                            /* NULL: no appid */
     struct wechat_logins *logins;
+    struct span mail_url, mail_from, mail_to;        /* of the settings */
+    struct template on_request, on_decision;
+    struct arena *arena;                             /* of the templates */
+    _Atomic bool mail_sick, wechat_sick;             /* told in the log once */
 };
 struct absence_state *absence(const struct request *);
 static inline const struct member *me(const struct request *r) { return request_principal(r)->data; }      /* NULL: nobody, or the operator */
@@ -27,6 +35,8 @@ struct reply *absence_admit(const struct request *, struct snap *, unsigned need
 struct member *member_of_row(struct arena *, const struct row *);          /* MEMBER_COLUMNS; NULL for NULL */
 struct member *member_by_name(struct snap *, struct span name);            /* of the list, not retired */
 #define MEMBER_COLUMNS "m.id, m.generation, m.name, m.openid, m.section, m.manager, m.retired_ms FROM absence_member m"
+
+struct span buf_into_arena(const struct request *, struct buf *);         /* NUL-terminated; the buf is done with; without memory it leaves the handler */
 
 /* absence.c: errors. All have `msg`; `detail` or lists of fields stand beside it where the original had them. */
 struct reply *fault_msg(const struct request *, int status, const char *msg);                  /* {"msg"} */
@@ -53,11 +63,16 @@ void leave_remove(const struct request *, struct txn *, const struct row *);
 /* audit.c */
 void absence_audit(const struct request *, struct txn *, const char *action, const char *kind, int64_t id, struct span whom, struct span before, struct span after);
 
+/* notify.c */
+void notify_request(const struct request *, struct txn *, const struct row *);
+void notify_decision(const struct request *, struct txn *, const struct row *);
+bool notify_start(struct absence_state *, const struct settings *, struct buf *err);
+
 /* the commands, in the files of their names */
 extern const struct migration absence_migrations[];
-extern const struct query *const absence_identity_queries[], *const leave_queries[], *const manager_queries[], *const member_queries[], *const absence_audit_queries[];
-prepare_fn absence_login_prepare;
-apply_fn absence_login_apply;
+extern const struct query *const absence_identity_queries[], *const leave_queries[], *const manager_queries[], *const member_queries[], *const absence_audit_queries[], *const absence_notify_queries[];
+prepare_fn absence_login_prepare, absence_mail_prepare, absence_subscribe_prepare;
+apply_fn absence_login_apply, absence_mail_apply, absence_subscribe_apply;
 read_fn absence_refresh;
 read_fn leave_list, leave_get;
 write_fn leave_post, leave_put, leave_patch, leave_delete;

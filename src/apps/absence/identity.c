@@ -54,8 +54,7 @@ static struct span token_make(const struct request *r, const struct member *m)
     jout_put_z(&out, "email", "");
     jout_put_int(&out, "gen", m->generation);
     jout_end_object(&out);
-    struct span text = claims.failed ? SPAN("") : arena_copy(request_arena(r), buf_span(&claims));
-    buf_done(&claims);
+    struct span text = buf_into_arena(r, &claims);
     token_key(r, key);
     return jwt_sign(request_arena(r), key, text);
 }

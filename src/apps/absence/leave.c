@@ -87,10 +87,7 @@ struct span leave_record(const struct request *r, const struct row *row)
     put_leave(&out, row, ORDER_MEMBER);
     jout_put_bool(&out, "processed", row_int(row, R_PROCESSED) != 0);
     jout_end_object(&out);
-    bool failed = b.failed;
-    struct span text = arena_copy(request_arena(r), failed ? SPAN("") : buf_span(&b));
-    buf_done(&b);
-    return text;
+    return buf_into_arena(r, &b);
 }
 
 /* A long list goes out in pages, each read in a view of its own behind the last row of the one before. */
@@ -206,6 +203,7 @@ struct reply *leave_post(const struct request *r, struct txn *t)
     const struct row *row = id ? txn_one(t, &q_one, V_INT(id), V_INT(me(r)->id)) : NULL;
     if (!row) return used_up(r);
     absence_audit(r, t, "apply", "request", id, me(r)->name, SPAN(""), leave_record(r, row));
+    notify_request(r, t, row);
     return object(r, 201, row);
 }
 

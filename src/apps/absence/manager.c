@@ -207,6 +207,7 @@ static struct reply *decide(const struct request *r, struct txn *t, bool all)
         row = named(r, t);
         if (!row) return absence_not_found(r);
         absence_audit(r, t, "decide", "request", id, row_text(row, R_APPLIER), before, leave_record(r, row));
+        notify_decision(r, t, row);
     }
     struct reply *reply = reply_new(r, 200);
     jout_begin_object(&reply->json);

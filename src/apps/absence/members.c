@@ -40,9 +40,7 @@ static struct span record(const struct request *r, const struct row *row)
     buf_init(&b, 8192);
     jout_init(&out, &b);
     put_member(&out, row);
-    struct span text = arena_copy(request_arena(r), b.failed ? SPAN("") : buf_span(&b));
-    buf_done(&b);
-    return text;
+    return buf_into_arena(r, &b);
 }
 
 static struct reply *list(const struct request *r, struct snap *s, bool retired_too)
