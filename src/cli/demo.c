@@ -95,15 +95,51 @@ static const json_t *operate(struct run *r, struct arena *a, const char *method,
     return data;
 }
 
+/* A POST of JSON as somebody: the answer's tree, or NULL. */
+static const json_t *post_json(struct arena *a, int port, const char *path, struct span token, struct span json)
+{
+    struct fetch_reply reply;
+    struct span why = { 0 };
+    struct http_header headers[] = { { SPAN("Content-Type"), SPAN("application/json") }, { SPAN("Authorization"), arena_printf(a, "JWT %.*s", SPAN_ARGS(token)) } };
+    struct fetch_request request = { .method = HTTP_POST, .url = arena_printf(a, "http://127.0.0.1:%d%s", port, path), .headers = headers, .header_count = token.n ? 2 : 1, .body = json, .timeout_ms = 10000 };
+    fetch(a, &request, &reply);
+    return reply.fault == FETCH_OK && reply.status == 200 ? json_read(a, reply.body, &why) : NULL;
+}
+
+/* Rehearsals on the next three Saturdays, planned by the manager himself. */
+static void seed_rehearsals(struct run *r, struct arena *a, int port)
+{
+    char name[128];
+    struct buf err;
+    struct span zone_name = settings_get(r->settings, "server", "timezone");
+    const json_t *token = json_object_get(post_json(a, port, "/account/login/", SPAN(""), SPAN("{\"name\":\"刘指挥\",\"code\":\"demo-刘指挥\"}")), "token");
+    buf_init(&err, 1000);
+    snprintf(name, sizeof name, "%.*s", SPAN_ARGS(zone_name));
+    struct zone *zone = zone_open(name, &err);
+    bool good = zone && json_is_string(token);
+    struct civil day = { 0 };
+    if (good) day = zone_civil(zone, clock_now_ms());
+    day.day += (6 - day.weekday + 7) % 7 ? (6 - day.weekday + 7) % 7 : 7;
+    day.hour = 12;
+    for (int i = 0; i < 3 && good; i++, day.day += 7) {
+        struct civil c = zone_civil(zone, zone_utc_ms(zone, day));
+        good = post_json(a, port, "/api/absence/rehearsals", json_span(token), arena_printf(a, "{\"date\":\"%d-%d-%d\",\"time\":\"14:00\",\"title\":\"%s\"}", c.year, c.month, c.day, i == 1 ? "全体排练+弦乐分排" : "全体排练"));
+    }
+    if (!good) fprintf(stderr, "weir demo: the rehearsals could not be stored\n");
+    zone_free(&zone);
+    buf_done(&err);
+    fetch_thread_done();
+}
+
 /* The ensemble of the absence app, the operator's own way, as `weir namelist import` does it. Once: who changed the list meanwhile keeps his. */
-static bool seed_ensemble(struct run *r)
+static void seed_ensemble(struct run *r, int port)
 {
     static const char list[] = "{\"csv\":\"name,section,manager\\nDavid,string,no\\nJohn,wind,no\\nMary,percussion,no\\n赵乘风,string,no\\n刘指挥,string,yes\\n\"}";
     struct arena *a = arena_new(8 << 20);
     const json_t *now = a ? operate(r, a, "GET", "/api/absence/namelist", SPAN("")) : NULL;
-    bool good = now && (json_array_size(json_object_get(now, "members")) > 0 || operate(r, a, "POST", "/api/absence/namelist/import", span_from(list, sizeof list - 1)));
+    bool empty = now && json_array_size(json_object_get(now, "members")) == 0;
+    if (empty && operate(r, a, "POST", "/api/absence/namelist/import", span_from(list, sizeof list - 1))) seed_rehearsals(r, a, port);
     arena_free(&a);
-    return good;
 }
 
 static bool ready(struct run *r, int port, void *arg)
@@ -111,14 +147,15 @@ static bool ready(struct run *r, int port, void *arg)
     int sandbox_port = *(int *)arg;
     /* elsewhere openIds are made by logins only */
     if (span_is_z(settings_get(r->settings, "diary", "access"), "open") && !seed(port)) return false;
-    if (!seed_ensemble(r)) return false;
+    seed_ensemble(r, port);                                   /* without it the demo is good for the rest */
     bool open = span_is_z(settings_get(r->settings, "diary", "access"), "open");
     printf("ready http://127.0.0.1:%d sandbox http://127.0.0.1:%d\n\n  try:  ", port, sandbox_port);
     if (open)
         printf("curl 'http://127.0.0.1:%d/matching/get_user_action/?openId=666'\n"
                "        curl -d openId=me -d title= --data-urlencode 'content=今天真的好开心' http://127.0.0.1:%d/matching/emotion/\n        ", port, port);
     printf("curl 'http://127.0.0.1:%d/matching/get_openId_action/?js_code=demo-bob'\n"
-           "  or open http://127.0.0.1:%d/ in a browser; the phone is http://127.0.0.1:%d/\n", port, port, sandbox_port);
+           "        curl -d name=David -d code=demo-David http://127.0.0.1:%d/account/login/\n"
+           "  or open http://127.0.0.1:%d/ in a browser; the phone is http://127.0.0.1:%d/\n", port, port, port, sandbox_port);
     fflush(stdout);
     return true;
 }

@@ -28,6 +28,10 @@ static const struct shape told = SHAPE({ "message", NULL, FIELD_TEXT, 0, 0, 0, N
     { "name", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "section", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "date", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "type", NULL, FIELD_TEXT, 0, 0, 0, NULL },
     { "reason", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "decision", NULL, FIELD_TEXT, 0, 0, 0, NULL }, { "result", NULL, FIELD_TEXT, 0, 0, 0, NULL });
 
+static const struct shape span_of_days = SHAPE({ "from", NULL, FIELD_TEXT, 0, 0, 100, "first day; absence.term_start" }, { "to", NULL, FIELD_TEXT, 0, 0, 100, "last day" });
+
+#define REHEARSAL "{id:n, date:s, time:s|z, title:s}"
+#define NUMBERS "requests:n, permitted:n, refused:n, undecided:n, used:n"
 #define OBJECT_KEYS "id:n, applier:s, processor:s|z, reason:s, time_absence:s, time_apply:s, result:s, permission:b, type:s"
 #define OBJECT "{" OBJECT_KEYS "}"
 #define API(data) "{errcode:n, errmsg:s, data:" data "}"
@@ -74,6 +78,23 @@ static const struct command commands[] = {
       .gives = API(MEMBER), .needs = NEEDS_MANAGER, .flags = COMMAND_PRIVATE, WRITES(members_put) },
     { .name = "absence.api.member_retire", .about = "Take somebody out of the name list; what he asked for stays", .http = "DELETE /api/absence/members/?", .takes = &SHAPE(NAME),
       .gives = API(MEMBER), .needs = NEEDS_MANAGER, .flags = COMMAND_PRIVATE, WRITES(members_delete) },
+    { .name = "absence.api.rehearsals", .about = "When rehearsals are", .http = "GET /api/absence/rehearsals/?", .takes = &SHAPE({ "from", NULL, FIELD_TEXT, 0, 0, 100, "only those of this day and later" }),
+      .gives = API("{rehearsals:[" REHEARSAL "]}"), .needs = NEEDS_MEMBER, .flags = COMMAND_PRIVATE, READS(rehearsals_get) },
+    { .name = "absence.api.rehearsal_add", .about = "Plan a rehearsal", .http = "POST /api/absence/rehearsals/?",
+      .takes = &SHAPE({ "date", NULL, FIELD_TEXT, REQUIRED, 0, 100, "YYYY-MM-DD" }, { "time", NULL, FIELD_TEXT, 0, 0, 100, "HH:MM, when it begins" }, { "title", NULL, FIELD_TEXT, 0, 0, 200, "what is rehearsed" }),
+      .gives = API(REHEARSAL), .needs = NEEDS_MANAGER, .flags = COMMAND_PRIVATE, WRITES(rehearsals_post) },
+    { .name = "absence.api.rehearsal_remove", .about = "Take a rehearsal out of the plan, or all of a day", .http = "DELETE /api/absence/rehearsals/?",
+      .takes = &SHAPE(ID, { "date", NULL, FIELD_TEXT, 0, 0, 100, "YYYY-MM-DD" }), .gives = API("{removed:n}"), .needs = NEEDS_MANAGER, .flags = COMMAND_PRIVATE, WRITES(rehearsals_delete) },
+    { .name = "absence.api.calendar_address", .about = "An address of the calendar that programs can read without a header; an earlier one is void", .http = "POST /api/absence/calendar/?",
+      .gives = API("{url:s}"), .needs = NEEDS_MEMBER, .flags = COMMAND_PRIVATE | COMMAND_NOT_IDEMPOTENT_KEYED, WRITES(calendar_post) },
+    { .name = "absence.api.calendar_revoke", .about = "Make my calendar address void", .http = "DELETE /api/absence/calendar/?", .gives = API("{revoked:b}"), .needs = NEEDS_MEMBER,
+      .flags = COMMAND_PRIVATE, WRITES(calendar_delete) },
+    { .name = "absence.api.calendar", .about = "Rehearsals and, for managers, requests for leave, as iCalendar", .http = "GET /api/absence/calendar.ics",
+      .takes = &SHAPE({ "token", NULL, FIELD_TEXT, SECRET | HOW, 0, 100, "of the calendar's address" }), .gives = "*", .needs = NEEDS_FEED, .flags = COMMAND_PRIVATE, READS(calendar_get) },
+    { .name = "absence.api.term", .about = "The requests of a term as CSV", .http = "GET /api/absence/term.csv", .takes = &span_of_days, .gives = "*", .needs = NEEDS_MANAGER, .flags = COMMAND_PRIVATE, READS(term_csv) },
+    { .name = "absence.api.statistics", .about = "The term in numbers, by member and by section", .http = "GET /api/absence/statistics/?", .takes = &span_of_days,
+      .gives = API("{members:[{name:s, section:s, retired:b, " NUMBERS ", left:n}], sections:[{section:s, members:n, " NUMBERS ", chances:n}], from:s, to:s}"),
+      .needs = NEEDS_MANAGER, .flags = COMMAND_PRIVATE, READS(statistics_get) },
     { .name = "absence.api.audit", .about = "Who did what, oldest first", .http = "GET /api/absence/audit/?",
       .takes = &SHAPE({ "since", NULL, FIELD_INT, 0, 0, INT64_MAX, "only what is newer than the entry with this id" }, { "limit", NULL, FIELD_INT, 0, 1, 500, "at most so many; 100" }),
       .gives = API("{entries:[{id:n, time:s, actor:s, action:s, kind:s, target:n, name:s, before:*, after:*}], more:b}"), .needs = NEEDS_MANAGER, .flags = COMMAND_PRIVATE, READS(audit_get) },
@@ -268,7 +289,7 @@ static void *absence_start(const struct settings *s, struct store_conn *conn, st
 
 static const char *const prefixes[] = { "/absence/", "/absence", "/manager/", "/manager", "/account/login/", "/account/refresh", NULL };
 static const char *const needs_names[] = { "member", "manager", "member or calendar token", NULL };
-static const struct query *const *const queries[] = { absence_identity_queries, leave_queries, manager_queries, member_queries, absence_audit_queries, absence_notify_queries, NULL };
+static const struct query *const *const queries[] = { absence_identity_queries, leave_queries, manager_queries, member_queries, rehearsal_queries, absence_report_queries, absence_audit_queries, absence_notify_queries, NULL };
 
 const struct app absence_app = {
     .name = "absence", .needs_names = needs_names, .prefixes = prefixes, .commands = commands, .queries = queries, .migrations = absence_migrations, .settings = settings,

@@ -70,7 +70,7 @@ bool notify_start(struct absence_state *, const struct settings *, struct buf *e
 
 /* the commands, in the files of their names */
 extern const struct migration absence_migrations[];
-extern const struct query *const absence_identity_queries[], *const leave_queries[], *const manager_queries[], *const member_queries[], *const absence_audit_queries[], *const absence_notify_queries[];
+extern const struct query *const absence_identity_queries[], *const leave_queries[], *const manager_queries[], *const member_queries[], *const rehearsal_queries[], *const absence_report_queries[], *const absence_audit_queries[], *const absence_notify_queries[];
 prepare_fn absence_login_prepare, absence_mail_prepare, absence_subscribe_prepare;
 apply_fn absence_login_apply, absence_mail_apply, absence_subscribe_apply;
 read_fn absence_refresh;
@@ -80,5 +80,6 @@ read_fn manager_list, manager_present, manager_next, manager_future, manager_his
 write_fn manager_put, manager_patch, manager_delete;
 read_fn members_get, namelist_get, namelist_csv;
 write_fn members_post, members_put, members_delete, namelist_import, namelist_unbind;
-read_fn audit_get;
+read_fn rehearsals_get, calendar_get, term_csv, statistics_get, audit_get;
+write_fn rehearsals_post, rehearsals_delete, calendar_post, calendar_delete;
 #endif
