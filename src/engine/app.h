@@ -96,6 +96,8 @@ enum { PRINCIPAL_OPERATOR = -1 };        /* kind of who calls a COMMAND_OPERATOR
 const struct principal *request_principal(const struct request *);
 /* In the second admission of a STAGED command: the `data` that the first one found, before prepare(). It may be stale by now, but it says which row to look at. NULL in a first admission. */
 const void *request_known(const struct request *);
+/* Is the row that a query with kept_by gave for that id before prepare() still what it was? False: perhaps not. */
+bool request_unchanged(const struct request *, const struct query *, int64_t id);
 void request_become(const struct request *, const struct principal *);           /* for join(), which finds out by itself who is calling */
 
 /* ---- the store ---- */

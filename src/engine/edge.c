@@ -209,6 +209,7 @@ void edge_execute(struct request *r)
         }
         r->mark = arena_mark(r->arena);               /* what prepare() carries over stays, and who was admitted */
         r->known = r->principal.data;
+        r->known_commits = state_of(r)->view_commits;
         if (r->frame) sockets_frame_admitted(r);
         if (r->errand) {
             r->work = WORK_ERRAND;

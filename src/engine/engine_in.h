@@ -68,7 +68,8 @@ struct request {
     struct pairs pairs;
     struct upload_state *upload;
     struct principal principal;
-    const void *known;                   /* principal.data of prepare(): see request_known */
+    const void *known;                            /* principal.data of prepare(): see request_known */
+    uint64_t known_commits;                       /* and the last commit that its view had seen for sure */
     bool rate_checked, rate_refused, replayed;
     struct span request_id;
     struct span idempotency_key;

@@ -74,11 +74,18 @@ static struct kept_row *slot(struct snap *s, const struct query *q, const struct
     return l->kept ? &l->kept->row[h >> 51 & (KEPT_ROWS - 1)] : NULL;
 }
 
-static bool is_good(const struct loop_state *l, const struct kept_row *k)
+static bool is_untouched(const struct engine *e, const struct query *q, int64_t id, uint64_t since)
 {
-    for (const char *const *table = k->query->kept_by; *table; table++)
-        if (atomic_load(&l->engine->stamps[place_of(*table, k->id)]) > k->tag) return false;
-    return clock_mono_ms() < k->until_mono_ms;
+    for (const char *const *table = q->kept_by; *table; table++)
+        if (atomic_load(&e->stamps[place_of(*table, id)]) > since) return false;
+    return true;
+}
+
+/* In the writer's transaction the stamps tell of its own changes too, committed or not. */
+bool request_unchanged(const struct request *r, const struct query *q, int64_t id)
+{
+    must(q->kept_by);
+    return r->known && r->engine->keeps && is_untouched(r->engine, q, id, r->known_commits);
 }
 
 /* The same row in another block: spans of the old text move by the distance. */
@@ -130,7 +137,7 @@ static void keep(struct kept_row *k, const struct loop_state *l, const struct qu
 const struct row *kept_one(struct snap *s, const struct query *q, const struct value *args, size_t n)
 {
     struct kept_row *k = slot(s, q, args, n);
-    if (k && k->query == q && is_key(&k->key, args) && is_good(s->loop, k)) return copy_out(s->arena, k);
+    if (k && k->query == q && is_key(&k->key, args) && is_untouched(s->loop->engine, q, k->id, k->tag) && clock_mono_ms() < k->until_mono_ms) return copy_out(s->arena, k);
     struct rows rows = store_query(s->conn, s->arena, q, args, n, 1);
     if (!rows.n) return NULL;
     if (k) keep(k, s->loop, q, args, &rows.at[0]);

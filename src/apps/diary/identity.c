@@ -56,6 +56,7 @@ static const struct user *caller_by_id(const struct request *r, struct snap *s, 
 {
     const struct user *known = request_known(r);
     if (!known || known->id != id) return user_by_id(s, id);
+    if (request_unchanged(r, &q_by_id, id)) return known;
     const struct row *row = snap_one(s, &q_again, V_INT(id));
     if (!row || row_int(row, 1) > 1) return NULL;
     if (row_int(row, 0) == known->generation && (row_int(row, 1) != 0) == known->banned && row_int(row, 2) == known->pair_id && row_int(row, 3) == known->partner_id) return known;
