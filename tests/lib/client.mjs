@@ -124,6 +124,10 @@ export function clientOf(weir) {
       code: async (person) => (await control('POST', 'mp/code', { person })).code,
       world: () => control('GET', 'world'),
       requests: async (since = 0) => (await control('GET', `requests?since=${since}`)),
+      /** `person` will take so many more subscribe messages of a template. */
+      consent: (person, template_id, count) => control('POST', 'mp/consent', { person, template_id, count }),
+      /** What clients sent after the item `since`: { items, last }; waits for some when there are none yet. */
+      sent: (since = 0, waitMs = 0) => control('GET', `sent?since=${since}${waitMs ? `&wait=${waitMs}` : ''}`),
     },
     /** Opens a WebSocket; fails with .status and .body when it is refused. */
     socket: (target, options = {}) => openSocket(weir.port, target, options),
