@@ -206,7 +206,9 @@ static int64_t retire_missing(const struct request *r, struct txn *t, const stru
     struct rows rows = txn_all(t, &q_all, V_INT(0));
     for (size_t i = 0; i < rows.n; i++) {
         if (names_has(&kept, row_text(&rows.at[i], L_NAME))) continue;
+        struct arena_mark mark = arena_mark(request_arena(r));
         retire(r, t, &rows.at[i]);
+        arena_rewind(request_arena(r), mark);
         count++;
     }
     return count;
@@ -227,7 +229,11 @@ struct reply *namelist_import(const struct request *r, struct txn *t)
     buf_done(&faults);
     if (!good) return refuse(r, 400, why.p, NULL);
     if (n == 0) return refuse(r, 400, "名单是空的", "there are no names in it");
-    for (size_t i = 0; i < n; i++) counts[store(r, t, &list[i])]++;
+    for (size_t i = 0; i < n; i++) {
+        struct arena_mark mark = arena_mark(request_arena(r));      /* a long list would fill the arena with what is needed for a moment */
+        counts[store(r, t, &list[i])]++;
+        arena_rewind(request_arena(r), mark);
+    }
     if (replace) retired = retire_missing(r, t, list, n);
     struct reply *reply = reply_api(r);
     jout_begin_object(&reply->json);
