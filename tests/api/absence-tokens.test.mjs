@@ -123,6 +123,24 @@ test('refresh gives a new hour for a token that is good, or was less than a day 
   for (const scheme of ['bearer', 'jwt']) assert.equal((await weir.request('POST', '/account/refresh', { headers: { Authorization: `${scheme} ${token}` } })).status, 200);
 });
 
+test('a chain of refreshes ends a week after the login', async () => {
+  let token = await login('Mary');
+  for (let now = 12 * HOUR; now < 7 * DAY; now += 12 * HOUR) {
+    await weir.clock(START + now, { hold: true });
+    const reply = await refresh(token);
+    assert.equal(reply.status, 200, `${now / HOUR} h: ${reply.text}`);
+    token = reply.body.token;
+  }
+  await weir.clock(START + 7 * DAY - 1000, { hold: true });
+  token = (await refresh(token)).body.token;
+  await weir.clock(START + 7 * DAY, { hold: true });
+  assert.equal((await list(`JWT ${token}`)).status, 200, 'the last one is good for its hour');
+  anonymous(await refresh(token), 'Refresh has expired.');
+  token = (await weir.login('Mary')).body.token;
+  await weir.clock(START + 8 * DAY, { hold: true });
+  assert.equal((await refresh(token)).status, 200, 'a login begins anew');
+});
+
 test('a token of one app is none in the other', async () => {
   await weir.clock(START, { hold: true });
   const absence = await login('David');

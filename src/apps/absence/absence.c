@@ -41,7 +41,7 @@ static const struct shape span_of_days = SHAPE({ "from", NULL, FIELD_TEXT, 0, 0,
 static const struct command commands[] = {
     { .name = "absence.login", .about = "Exchange a name and a mini program's login code for a token", .http = "POST /account/login/", .takes = &login, .gives = "{msg:s, token:s}",
       .flags = COMMAND_PRIVATE | COMMAND_NOT_IDEMPOTENT_KEYED, STAGED(absence_login_prepare, absence_login_apply) },
-    { .name = "absence.refresh", .about = "A new token for one that is valid or expired less than a day ago", .http = "POST /account/refresh/?", .gives = "{msg:s, token:s}",
+    { .name = "absence.refresh", .about = "A new token for one that is valid or expired less than a day ago, until a week after the login", .http = "POST /account/refresh/?", .gives = "{msg:s, token:s}",
       .flags = COMMAND_PRIVATE | COMMAND_NOT_IDEMPOTENT_KEYED, READS(absence_refresh) },
     { .name = "absence.list", .about = "My requests for leave, by day", .http = "GET /absence/?", .gives = "[" OBJECT "]", .needs = NEEDS_MEMBER, .flags = COMMAND_PRIVATE, READS(leave_list) },
     { .name = "absence.apply", .about = "Ask for leave", .http = "POST /absence/?", .takes = &wish, .gives = OBJECT, .needs = NEEDS_MEMBER, .flags = COMMAND_PRIVATE, WRITES(leave_post) },

@@ -11,7 +11,7 @@
 #include "wechat/login.h"
 #include "wechat/mp.h"
 
-enum { REASON_CHARS = 300, NAME_CHARS = 20, TOKEN_SECONDS = 3600, REFRESH_SECONDS = 24 * 3600 };
+enum { REASON_CHARS = 300, NAME_CHARS = 20, TOKEN_SECONDS = 3600, REFRESH_SECONDS = 24 * 3600, LOGIN_SECONDS = 7 * 24 * 3600 };
 enum needs { NEEDS_MEMBER = 1, NEEDS_MANAGER = 2, NEEDS_FEED = 4 /* a member, by token in the query or by header */ };
 
 struct member { int64_t id, generation; struct span name, openid; enum section section; bool manager; };

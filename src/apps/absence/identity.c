@@ -2,7 +2,8 @@
  * for an hour.
  *
  * The token is the contract's JSON Web Token. It is believed only together with the member's row: retired members and members who were unbound since (the generation) are nobody at once, and who
- * manages is read from the row, not from the token. The client's app_id and app_secret are taken and ignored: the server has its own. */
+ * manages is read from the row, not from the token. A token may be changed for a new one again and again, but a week after the login that began it there must be another login: so one that was stolen
+ * without anybody noticing has an end. The client's app_id and app_secret are taken and ignored: the server has its own. */
 #include "apps/absence/absence_in.h"
 
 #include "wire/jwt.h"
@@ -40,7 +41,7 @@ struct member *member_by_name(struct snap *s, struct span name)
 
 static void token_key(const struct request *r, unsigned char out[32]) { request_key(r, "absence tokens 1", out); }
 
-static struct span token_make(const struct request *r, const struct member *m)
+static struct span token_make(const struct request *r, const struct member *m, int64_t login_s)
 {
     unsigned char key[32];
     struct buf claims;
@@ -53,6 +54,7 @@ static struct span token_make(const struct request *r, const struct member *m)
     jout_put_int(&out, "exp", request_now(r) / 1000 + TOKEN_SECONDS);
     jout_put_z(&out, "email", "");
     jout_put_int(&out, "gen", m->generation);
+    jout_put_int(&out, "orig_iat", login_s);
     jout_end_object(&out);
     struct span text = buf_into_arena(r, &claims);
     token_key(r, key);
@@ -76,8 +78,8 @@ static bool word_next(struct span *rest, struct span *out)
     return n > 0;
 }
 
-/* The member whose token stands in the header; tokens that expired less than `grace_s` ago will do. NULL: *out_refusal. */
-static const struct member *member_by_token(const struct request *r, struct snap *s, int64_t grace_s, struct reply **out_refusal)
+/* The member whose token stands in the header, and when the login was that it goes back to; tokens that expired less than `grace_s` ago will do. NULL: *out_refusal. */
+static const struct member *member_by_token(const struct request *r, struct snap *s, int64_t grace_s, int64_t *out_login_s, struct reply **out_refusal)
 {
     struct span rest = request_head(r, "Authorization"), scheme, token, more;
     const char *why = NULL;
@@ -95,7 +97,10 @@ static const struct member *member_by_token(const struct request *r, struct snap
         else if (!row) why = "Invalid signature.";
         else if (retired(row)) why = "User account is disabled.";
         else if (row_int(row, 1) != json_integer_value(generation)) why = "Invalid signature.";
-        else return member_of_row(request_arena(r), row);
+        else {
+            *out_login_s = json_integer_value(json_object_get(claims, "orig_iat"));
+            return member_of_row(request_arena(r), row);
+        }
     }
     *out_refusal = unauthorized(r, why);
     return NULL;
@@ -105,6 +110,7 @@ struct reply *absence_admit(const struct request *r, struct snap *s, unsigned ne
 {
     const struct member *m = NULL;
     struct reply *refusal = NULL;
+    int64_t login_s;
     if (!needs) return NULL;
     if ((needs & NEEDS_FEED) && request_has(r, "token")) {
         unsigned char hash[32];
@@ -113,7 +119,7 @@ struct reply *absence_admit(const struct request *r, struct snap *s, unsigned ne
         if (!row || retired(row)) return absence_not_found(r);             /* an address that was revoked is no address */
         m = member_of_row(request_arena(r), row);
     }
-    if (!m) m = member_by_token(r, s, 0, &refusal);
+    if (!m) m = member_by_token(r, s, 0, &login_s, &refusal);
     if (!m) return refusal;
     if ((needs & NEEDS_MANAGER) && !m->manager) return fault_detail(r, 403, "You do not have permission to perform this action.");
     *out = (struct principal){ 1, m->id, arena_printf(request_arena(r), "absence:%lld", (long long)m->id), m };
@@ -147,12 +153,12 @@ struct reply *absence_login_prepare(const struct request *r, struct snap *s, str
     return NULL;
 }
 
-static struct reply *token_reply(const struct request *r, const char *msg, const struct member *m)
+static struct reply *token_reply(const struct request *r, const char *msg, const struct member *m, int64_t login_s)
 {
     struct reply *reply = reply_new(r, 200);
     jout_begin_object(&reply->json);
     jout_put_z(&reply->json, "msg", msg);
-    jout_put(&reply->json, "token", token_make(r, m));
+    jout_put(&reply->json, "token", token_make(r, m, login_s));
     jout_end_object(&reply->json);
     return reply;
 }
@@ -179,12 +185,15 @@ struct reply *absence_login_apply(const struct request *r, void *carry, struct t
         absence_audit(r, t, "bind", "member", m->id, m->name, SPAN(""), SPAN(""));
     }
     if (session->unionid.n) txn_do(t, &q_unionid, V_INT(m->id), V_TEXT(session->unionid));
-    return token_reply(r, "Login!", m);
+    return token_reply(r, "Login!", m, request_now(r) / 1000);
 }
 
 struct reply *absence_refresh(const struct request *r, struct snap *s)
 {
     struct reply *refusal = NULL;
-    const struct member *m = member_by_token(r, s, REFRESH_SECONDS, &refusal);
-    return m ? token_reply(r, "Refreshed!", m) : refusal;
+    int64_t login_s;
+    const struct member *m = member_by_token(r, s, REFRESH_SECONDS, &login_s, &refusal);
+    if (!m) return refusal;
+    if (login_s <= request_now(r) / 1000 - LOGIN_SECONDS) return unauthorized(r, "Refresh has expired.");
+    return token_reply(r, "Refreshed!", m, login_s);
 }
