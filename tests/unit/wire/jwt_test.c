@@ -57,7 +57,7 @@ static void knows_one_algorithm(void **state)
 {
     (void)state;
     static const char *const headers[] = { "{\"alg\":\"none\"}", "{\"alg\":\"NONE\"}", "{\"alg\":\"HS384\"}", "{\"alg\":\"HS512\"}", "{\"alg\":\"RS256\"}", "{\"alg\":\"hs256\"}", "{\"alg\":\"HS256\",\"crit\":[\"x\"]}",
-        "{\"typ\":\"JWT\"}", "{\"alg\":1}", "{\"alg\":null}", "[\"HS256\"]", "\"HS256\"", "{", "", "{\"alg\":\"HS256\",\"alg\":\"none\"}", "{\"alg\":\"HS256\"} " "x" };
+        "{\"typ\":\"JWT\"}", "{\"alg\":1}", "{\"alg\":null}", "[\"HS256\"]", "\"HS256\"", "{", "", "{\"alg\":\"HS256\",\"alg\":\"none\"}", "{\"alg\":\"HS256\"} x" };
     for (size_t i = 0; i < LENGTH(headers); i++)
         if (jwt_verify(A, key, by_hand(headers[i], "{\"a\":1}"))) fail_msg("taken: %s", headers[i]);
     struct span h = base64url_encode(A, SPAN("{\"alg\":\"none\"}")), c = base64url_encode(A, SPAN("{\"user_id\":1}"));
