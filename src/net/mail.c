@@ -40,13 +40,7 @@ static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_soc
 /* A password is sent in clear text to this machine at most. */
 static long tls_wanted(struct span url)
 {
-    struct span host = span_cut(url, SPAN("smtp://").n);
-    bool secret = false;
-    for (int at = span_find(host, '@'); at >= 0; at = span_find(host, '@')) {
-        host = span_cut(host, (size_t)at + 1);
-        secret = true;
-    }
-    bool here = span_begins(host, SPAN("127.")) || span_begins(host, SPAN("localhost")) || span_begins(host, SPAN("[::1]"));
+    bool secret = span_find(url, '@') >= 0, here = mail_url_is_here(url);
     return secret && !here ? (long)CURLUSESSL_ALL : here ? (long)CURLUSESSL_NONE : (long)CURLUSESSL_TRY;
 }
 

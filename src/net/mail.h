@@ -29,6 +29,7 @@ bool mail_write(struct buf *, const struct mail *);
 /* local@domain of letters, digits and !#$%&'*+-/=?^_`{|}~. with at least one character on both sides, at most 254 bytes. */
 bool mail_address_right(struct span);
 bool mail_url_right(struct span);
+bool mail_url_is_here(struct span url);        /* of a server on this machine: localhost, 127.x.x.x, [::1] */
 /* The next address of a list separated by commas or white space; false at its end. */
 bool mail_address_next(struct span *rest, struct span *out);
 #endif

@@ -43,6 +43,19 @@ bool mail_url_right(struct span url)
     return rest.n > 0 && rest.p[0] != ':';
 }
 
+bool mail_url_is_here(struct span url)
+{
+    struct span host = span_cut(url, span_begins(url, SPAN("smtps://")) ? 8 : 7);
+    for (int at = span_find(host, '@'); at >= 0; at = span_find(host, '@')) host = span_cut(host, (size_t)at + 1);
+    if (host.n && host.p[0] == '[') return span_is(host, SPAN("[::1]")) || span_begins(host, SPAN("[::1]:"));
+    int colon = span_find(host, ':');
+    if (colon >= 0) host.n = (size_t)colon;
+    if (!span_begins(host, SPAN("127."))) return span_is_nocase(host, SPAN("localhost"));
+    for (size_t i = 0; i < host.n; i++)
+        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9')) return false;        /* 127.evil.example is a name like any other */
+    return true;
+}
+
 /* ---- encodings ---- */
 
 static void add_base64(struct buf *b, const unsigned char *p, size_t n)

@@ -118,6 +118,12 @@ static void addresses_and_servers(void **state)
     for (size_t i = 0; i < LENGTH(urls); i++) assert_true(mail_url_right(span_of(urls[i])));
     for (size_t i = 0; i < LENGTH(wrong); i++)
         if (mail_url_right(span_of(wrong[i]))) fail_msg("taken: %s", wrong[i]);
+    /* where a password goes in clear text: nowhere but here */
+    static const char *const here[] = { "smtp://localhost", "smtp://LOCALHOST:25", "smtp://u:p@127.0.0.1:25", "smtp://127.1", "smtps://u:p%40x@[::1]:465", "smtp://a@b@[::1]" };
+    static const char *const away[] = { "smtp://u:p@localhost.example.org:25", "smtp://u:p@127.example.org", "smtp://127.0.0.1@example.org", "smtp://u:p@[::1].example.org", "smtp://[::11]", "smtp://128.0.0.1", "smtp://", "smtp://x" };
+    for (size_t i = 0; i < LENGTH(here); i++) assert_true(mail_url_is_here(span_of(here[i])));
+    for (size_t i = 0; i < LENGTH(away); i++)
+        if (mail_url_is_here(span_of(away[i]))) fail_msg("no machine of ours: %s", away[i]);
 }
 
 int main(void)
