@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool usable;
 
@@ -53,9 +55,10 @@ static bool add(struct curl_slist **list, struct span address)
     return longer != NULL;
 }
 
-static CURLcode perform(CURL *c, const struct mail *m, const char *url, struct curl_slist *to, struct buf *bytes)
+static CURLcode perform(CURL *c, const struct mail *m, const char *url, struct curl_slist *to, const struct buf *bytes, int64_t until_mono_ms, long *out_answer)
 {
     char from[300];
+    int64_t left_ms = until_mono_ms - clock_mono_ms();
     struct upload upload = { buf_span(bytes) };
     snprintf(from, sizeof from, "<%.*s>", SPAN_ARGS(m->from));
     curl_easy_setopt(c, CURLOPT_URL, url);
@@ -65,7 +68,7 @@ static CURLcode perform(CURL *c, const struct mail *m, const char *url, struct c
     curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(c, CURLOPT_PROXY, "");
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)m->timeout_ms);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)left_ms);
     curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_answer);
@@ -75,7 +78,31 @@ static CURLcode perform(CURL *c, const struct mail *m, const char *url, struct c
     curl_easy_setopt(c, CURLOPT_READDATA, &upload);
     curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)bytes->n);
-    return curl_easy_perform(c);
+    *out_answer = 0;
+    if (left_ms <= 0) return CURLE_OPERATION_TIMEDOUT;             /* 0 would be: take all the time you want */
+    CURLcode code = curl_easy_perform(c);
+    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, out_answer);
+    return code;
+}
+
+/* The server will not take it as it is. If that is for one receiver's sake (he has left, his address is gone), the others get it one by one, and he does not. Who is to be asked later is a reason to try
+ * again, and whoever has it by then gets it twice; what the server takes for nobody is not sent. */
+static CURLcode perform_each(CURL *c, const struct mail *m, const char *url, const struct buf *bytes, int64_t until_mono_ms, CURLcode code, long *answer)
+{
+    CURLcode all = CURLE_OK;
+    size_t taken = 0;
+    for (size_t i = 0; i < m->to_count && all == CURLE_OK; i++) {
+        struct curl_slist *to = NULL;
+        CURLcode one = CURLE_OUT_OF_MEMORY;
+        long said = 0;
+        if (add(&to, m->to[i])) one = perform(c, m, url, to, bytes, until_mono_ms, &said);
+        curl_slist_free_all(to);
+        taken += one == CURLE_OK;
+        if (one == CURLE_OK || said / 100 == 5) continue;
+        all = one;
+        *answer = said;
+    }
+    return all != CURLE_OK || taken ? all : code;
 }
 
 bool mail_send(const struct mail *m, char why[160])
@@ -95,9 +122,10 @@ bool mail_send(const struct mail *m, char why[160])
     if (!mail_url_right(m->url) || m->timeout_ms <= 0) snprintf(why, 160, m->timeout_ms <= 0 ? "no time left" : "the address of the mail server cannot be used");
     else if (!mail_write(&bytes, m)) snprintf(why, 160, "the mail cannot be sent: an address or the text is not valid");
     else if (usable && listed && !url.failed && (c = curl_easy_init())) {
-        CURLcode code = perform(c, m, url.p, to, &bytes);
-        long answer = 0;
-        curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &answer);
+        long answer;
+        int64_t until = clock_mono_ms() + m->timeout_ms;
+        CURLcode code = perform(c, m, url.p, to, &bytes, until, &answer);
+        if (code != CURLE_OK && answer / 100 == 5 && m->to_count > 1) code = perform_each(c, m, url.p, &bytes, until, code, &answer);
         sent = code == CURLE_OK;
         /* curl's own texts may quote the URL, curl_easy_strerror is safe */
         if (answer >= 400) snprintf(why, 160, "%.100s (the mail server said %ld)", curl_easy_strerror(code), answer);

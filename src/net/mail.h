@@ -21,7 +21,7 @@ struct mail {
     int64_t timeout_ms;                    /* in all; <= 0: fails at once */
 };
 
-/* True: the server has taken it for all recipients. False: `why` says why not, English, without secrets; the server may have it all the same if only its last answer was lost. */
+/* True: the server has taken it, for all recipients but those whom it will never take (5xx) while it takes others. False: `why` says why not, English, without secrets; the server may have it all the same if only its last answer was lost. */
 bool mail_send(const struct mail *, char why[160]);
 
 /* The mail as it is sent: header and body with CRLF. False: an address, the id or the text cannot be sent, or the buf is full. */
@@ -29,7 +29,7 @@ bool mail_write(struct buf *, const struct mail *);
 /* local@domain of letters, digits and !#$%&'*+-/=?^_`{|}~. with at least one character on both sides, at most 254 bytes. */
 bool mail_address_right(struct span);
 bool mail_url_right(struct span);
-bool mail_url_is_here(struct span url);        /* of a server on this machine: localhost, 127.x.x.x, [::1] */
+bool mail_url_is_here(struct span url);      /* of a server on this machine: localhost, 127.x.x.x, [::1] */
 /* The next address of a list separated by commas or white space; false at its end. */
 bool mail_address_next(struct span *rest, struct span *out);
 #endif

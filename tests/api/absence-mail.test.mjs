@@ -110,6 +110,31 @@ test('while the mail server is in trouble requests are answered at once; the mai
   await stop();
 });
 
+test('an address that the mail server will never take keeps no mail from the others', async () => {
+  const smtp = await startSmtp();
+  const weir = await startEnsemble(wechat, mailed(smtp, { 'absence.mail_to': 'gone@example.org, conductor@example.org, office@example.org' }));
+  await weir.today(TODAY);
+  let now = shanghai(`${TODAY}T12:00:00`);
+  const poke = async () => { await weir.clock(now += 7_200_000); assert.equal((await weir.login('Mary')).status, 200); };
+  const got = (reason) => smtp.read().filter((mail) => mail.text.includes(reason)).flatMap((mail) => mail.envelope.to).sort();
+  smtp.unknown = { 'gone@example.org': '550 5.1.1 no such user' };
+  await weir.fresh().absent('2026-03-20', ALL, '一人已走。');
+  await smtp.until(() => got('一人已走。').length >= 2, 'the others got nothing', poke);
+  assert.deepEqual(got('一人已走。'), ['conductor@example.org', 'office@example.org']);
+  const tries = smtp.tries;
+  await poke();
+  await weir.fresh().absent('2026-03-21', ALL, '再来一封。');
+  await smtp.until(() => got('再来一封。').length >= 2, 'the others got nothing', poke);
+  assert.ok(smtp.tries <= tries + 4, 'the first one is not tried again');
+  smtp.unknown = { 'gone@example.org': '550 5.1.1 no such user', 'office@example.org': '451 4.7.1 later' };
+  await weir.fresh().absent('2026-03-22', ALL, '一人稍后。');
+  await smtp.until(() => got('一人稍后。').length >= 1, 'nobody got it', poke);
+  smtp.unknown = {};
+  await smtp.until(() => got('一人稍后。').includes('office@example.org'), 'who was to be asked later was not', poke);
+  await weir.stop();
+  await smtp.stop();
+});
+
 test('a mail server that says nothing holds up nobody', async () => {
   const { smtp, weir, stop } = await office();
   smtp.silent = true;

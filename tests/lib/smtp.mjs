@@ -41,9 +41,9 @@ export function readMail(bytes) {
   return { headers, subject: wordsDecoded(headers.get('subject')[0]), to: headers.get('to')[0], id: headers.get('message-id')[0], date: Date.parse(date), text: new TextDecoder('utf-8', { fatal: true }).decode(body) };
 }
 
-/** Starts the server; `port` to be there again where it was. Its knobs: refuse = { MAIL|RCPT|DATA|end: '451 …' }, hangup = the stage at which it goes away, silent = true: it takes connections and says nothing. */
+/** Starts the server; `port` to be there again where it was. Its knobs: refuse = { MAIL|RCPT|DATA|end: '451 …' }, unknown = { ADDRESS: '550 …' }, hangup = the stage at which it goes away, silent = true: it takes connections and says nothing. */
 export async function startSmtp({ port = 0 } = {}) {
-  const smtp = { mails: [], tries: 0, errors: [], refuse: {}, hangup: '', silent: false };
+  const smtp = { mails: [], tries: 0, errors: [], refuse: {}, unknown: {}, hangup: '', silent: false };
   const sockets = new Set();
   let wake = () => {};
   const note = () => { const go = wake; wake = () => {}; go(); };
@@ -75,7 +75,7 @@ export async function startSmtp({ port = 0 } = {}) {
         case 'EHLO': answer('EHLO', '250-test\r\n250-8BITMIME\r\n250 SIZE 1000000'); break;
         case 'HELO': answer('EHLO', '250 test'); break;
         case 'MAIL': if (!/^FROM:<[^<>\s]*>( (BODY=8BITMIME|SIZE=\d+))*$/.test(rest)) bad(text); else if (answer('MAIL', '250 OK')) from = rest.slice(6, rest.indexOf('>')); break;
-        case 'RCPT': if (from === null || !/^TO:<[^<>\s]+@[^<>\s]+>$/.test(rest)) bad(text); else if (answer('RCPT', '250 OK')) to.push(rest.slice(4, -1)); break;
+        case 'RCPT': if (from === null || !/^TO:<[^<>\s]+@[^<>\s]+>$/.test(rest)) bad(text); else if (smtp.unknown[rest.slice(4, -1)]) socket.write(`${smtp.unknown[rest.slice(4, -1)]}\r\n`); else if (answer('RCPT', '250 OK')) to.push(rest.slice(4, -1)); break;
         case 'DATA': if (!to.length) bad(text); else data = answer('DATA', '354 go on'); break;
         case 'RSET': case 'NOOP': answer(verb, '250 OK'); break;
         case 'QUIT': socket.end('221 bye\r\n'); break;
