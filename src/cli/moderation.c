@@ -1,7 +1,7 @@
 /* cli/moderation.c: `weir moderation`: the operator's list of complaints, on a terminal. A client of the rows in apps/diary/moderation.h; what an action means is decided there.
  *
- * What users wrote is printed, and a terminal obeys what it reads: control characters, C1 codes and the marks that turn the direction of writing are shown as U+FFFD. With --json the answer is printed as it
- * came (JSON escapes them). Labels are Chinese or English as the terminal's language is. */
+ * What users wrote is printed, and a terminal obeys what it reads: control characters, C1 codes and the marks that turn the direction of writing are shown as U+FFFD. With --json the answer is printed as
+ * it came, with all of these as JSON's escapes. Labels are Chinese or English as the terminal's language is. */
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -44,6 +44,17 @@ static void print_clean(const json_t *text, int indent)
         else if (is_obeyed(c)) fputs("\xef\xbf\xbd", stdout);
         else fwrite(from, 1, (size_t)(p - from), stdout);
     }
+}
+
+/* A line. Whatever a terminal obeys stands within a string of it, where \uXXXX means the same; JSON itself only wants that of C0. */
+static void print_json(struct span json)
+{
+    for (const char *p = json.p, *end = p + json.n, *from = p; p < end; from = p) {
+        uint32_t c = utf8_next(&p, end);
+        if (is_obeyed(c)) printf("\\u%04x", (unsigned)c);
+        else fwrite(from, 1, (size_t)(p - from), stdout);
+    }
+    putchar('\n');
 }
 
 static const json_t *member(const json_t *o, const char *key) { return json_object_get(o, key); }
@@ -101,7 +112,7 @@ static int list(struct run *r, const struct options *o)
         for (size_t i = 0; i < json_array_size(items); i++, told++) {
             const json_t *item = json_array_get(items, i);
             after = number(item, "id");
-            if (o->json) printf("%.*s\n", SPAN_ARGS(json_canonical(a, item)));      /* a line each */
+            if (o->json) print_json(json_canonical(a, item));
             else print_item(item);
         }
         more = json_is_true(member(data, "more")) && json_array_size(items) > 0;
@@ -198,7 +209,7 @@ static int call(struct run *r, const struct options *o, const char *method, cons
     if (a && local_call(r, method, target, form ? "application/x-www-form-urlencoded" : NULL, form ? buf_span(form) : SPAN(""), &answered, &answer)) status = local_finish(r, answered, buf_span(&answer));
     const json_t *data = status == 0 ? local_data(r, a, buf_span(&answer)) : NULL;
     if (status == 0 && !data) status = 1;
-    if (data && o->json) printf("%.*s\n", SPAN_ARGS(json_canonical(a, data)));
+    if (data && o->json) print_json(json_canonical(a, data));
     else if (data) print(data);
     arena_free(&a);
     buf_done(&answer);

@@ -51,14 +51,14 @@ const cli = (args, { folder = weir.folder, lang = 'en_US.UTF-8' } = {}) => runWe
 test('a report is listed and shown with all that is needed to judge it', async () => {
   const [one, two] = await pair();
   for (let i = 1; i <= 9; i++) assert.equal((await say(i % 2 ? one : two, `第 ${i} 句`)).status, 200);
-  await say(one, '难听的话\u001b[2J\u202e\n第二行');
+  await say(one, '难听的话\u001b[2J\u202e\u009b2J\n第二行');
   await report(two, { pair_id: two.room, id: 10, reason: '他骂我' });
   const item = await newest();
   assert.deepEqual([item.kind, item.target, item.reason, item.done, item.action], ['report', 10, '他骂我', null, null]);
   assert.ok((await list()).some((open) => open.id === item.id));
   const told = await show(item.id);
   assert.deepEqual(told.item, item);
-  assert.deepEqual([told.content.text, told.content.hidden], ['难听的话\u001b[2J\u202e\n第二行', false]);
+  assert.deepEqual([told.content.text, told.content.hidden], ['难听的话\u001b[2J\u202e\u009b2J\n第二行', false]);
   assert.deepEqual(told.around.map((m) => [m.id, m.about]), [[5, false], [6, false], [7, false], [8, false], [9, false], [10, true]]);
   assert.deepEqual([told.user.id, told.user.banned, told.user.open, told.by.id], [item.user, false, 1, item.by]);
   assert.notEqual(item.user, item.by);
@@ -67,13 +67,15 @@ test('a report is listed and shown with all that is needed to judge it', async (
   assert.match(english.out, /message reported[^]*what was said around it[^]*> 10 /);
   assert.match(chinese.out, /举报消息[^]*前后消息[^]*> 10 /);
   for (const out of [english.out, chinese.out]) {
-    assert.ok(out.includes('难听的话\ufffd[2J\ufffd\n') && !/[\u001b\u202e]/.test(out), 'a terminal obeys nothing of it');
+    assert.ok(out.includes('难听的话\ufffd[2J\ufffd\ufffd2J\n') && !/[\u001b\u009b\u202e]/.test(out), 'a terminal obeys nothing of it');
     assert.ok(out.includes('他骂我'));
   }
   assert.match(listed.out, new RegExp(`^${item.id} .*他骂我$`, 'm'));
   const json = cli(['list', '--json']).out.trim().split('\n').map((line) => JSON.parse(line));
   assert.deepEqual(json.find((open) => open.id === item.id), item);
-  assert.deepEqual(JSON.parse(cli(['show', String(item.id), '--json']).out), told);
+  const shown = cli(['show', String(item.id), '--json']).out;
+  assert.deepEqual(JSON.parse(shown), told);
+  assert.doesNotMatch(shown, /[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]/, 'nor of the JSON');
 });
 
 test('the list comes in pages', async () => {
