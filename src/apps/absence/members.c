@@ -147,7 +147,7 @@ struct reply *members_post(const struct request *r, struct txn *t)
 {
     struct listed m = { .name = text_trim(request_text(r, "name")) };
     const char *fault = name_fault(m.name);
-    if (fault) return refuse(r, 400, "名字无效：1 到 20 个字，不含控制字符，不以 = + - @ ' 开头", fault);
+    if (fault) return refuse(r, 400, "名字无效：1 到 20 个字，不含控制字符和看不见的字符，不以 = + - @ ' 开头", fault);
     if (!section_parse(text_trim(request_text(r, "section")), &m.section)) return refuse(r, 400, "声部只能是 string、wind 或 percussion", "section is string, wind or percussion");
     if (!flag(r, "manager", &m.manager)) return no_flag(r, "manager");
     const struct row *row = txn_one(t, &q_named, V_TEXT(m.name));

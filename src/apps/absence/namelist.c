@@ -97,7 +97,7 @@ static void row_read(struct teller *t, const struct csv_row *row, const struct c
     const char *fault = name_fault(out->name);
     if (row->n > columns) tell(t, row->line, "比表头多出几列：含逗号的内容要用引号括起来", "more fields than the header has: put what has a comma into quotes", SPAN(""));
     if (fault)
-        tell(t, row->line, out->name.n ? "名字无效：1 到 20 个字，不含控制字符，不以 = + - @ ' 开头" : "缺少名字：填上，或删掉这一行", fault, out->name);
+        tell(t, row->line, out->name.n ? "名字无效：1 到 20 个字，不含控制字符和看不见的字符，不以 = + - @ ' 开头" : "缺少名字：填上，或删掉这一行", fault, out->name);
     if (!section_parse(section, &out->section))
         tell(t, row->line, "声部无效：请写 string、wind、percussion（或 弦乐、管乐、打击乐）", "no such section: write string, wind or percussion (or 弦乐, 管乐, 打击乐, S, W, P)", section);
     if (manager.n && !truth_parse(manager, &out->manager)) tell(t, row->line, "管理一列请写 yes 或 no", "manager is yes or no", manager);

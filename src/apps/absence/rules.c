@@ -101,14 +101,20 @@ struct span text_trim(struct span s)
     return s;
 }
 
+/* Control characters, and those that nobody sees: whoever reads the list could not tell such a name from another, and whoever types it could not log in. */
+static bool is_unseen(uint32_t c)
+{
+    return c < ' ' || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x061c || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
 const char *name_fault(struct span name)
 {
     if (!name.n) return "there is no name";
     if (!utf8_valid(name)) return "the name is no valid UTF-8";
     if (utf8_count(name) > 20) return "a name has at most 20 characters";
     if (!span_is(name, text_trim(name))) return "white space at an end of the name";
-    for (size_t i = 0; i < name.n; i++)
-        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f) return "the name has a control character";
+    for (const char *p = name.p, *end = name.p + name.n; p < end;)
+        if (is_unseen(utf8_next(&p, end))) return "the name has a control character, or one that cannot be seen";
     if (memchr("=+-@'", name.p[0], 5)) return "a name does not begin with = + - @ or '";
     return NULL;
 }

@@ -25,6 +25,6 @@ bool time_parse(struct span, char out[6]);          /* "9:05" -> "09:05" */
 
 bool truth_parse(struct span, bool *out);           /* true, 1, yes, on, t, y and their opposites, in either case */
 struct span text_trim(struct span);                 /* without white space at both ends, the ideographic space too */
-/* A name for the list: 1 to 20 characters, no control bytes, no white space at its ends, and nothing that a spreadsheet takes for a formula. NULL: good; otherwise what is wrong, English. */
+/* A name for the list: 1 to 20 characters, none of them a control character or invisible, no white space at its ends, and nothing that a spreadsheet takes for a formula. NULL: good; otherwise what is wrong, English. */
 const char *name_fault(struct span);
 #endif
