@@ -125,6 +125,7 @@ test('with --replace who is missing is retired: his token ends, his history stay
   assert.equal((await john.list()).length, 1, 'the others go on');
   assert.deepEqual([...exported(own.data).keys()].sort(), ['Eve', 'John', '刘指挥'].sort());
   importNames(own.data, `${HEAD}David,string,no\n`);
+  for (const [method, target] of [['GET', '/absence/'], ['POST', '/account/refresh/']]) anonymous(await own.request(method, target, { headers: { Authorization: `JWT ${token}` } }), 'Invalid signature.');
   own.epoch++;
   told(await own.login('David', 'somebody-else'), 403, "Name and wechat id doesn't match!");
   assert.deepEqual((await david.list()).map((one) => one.id), [made.id]);

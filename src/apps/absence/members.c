@@ -1,6 +1,6 @@
 /* apps/absence/members.c: the name list: as a file for the operator (`weir namelist`), and one by one for managers (/api/absence/members).
  *
- * Nobody is ever removed: who leaves is retired, cannot log in and is in no list, but what he asked for stays. The same name put in again is the same person with the same binding. Who has a new phone, or
+ * Nobody is ever removed: who leaves is retired, cannot log in and is in no list, but what he asked for stays. The same name put in again is the same person with the same binding, but must log in anew. Who has a new phone, or
  * gave his name to somebody else's, is unbound: the next login binds anew, and all his tokens and his calendar address are void. */
 #include "apps/absence/absence_in.h"
 
@@ -14,7 +14,7 @@ static const struct query q_all = { "absence.members", "SELECT " LIST_COLUMNS " 
 static const struct query q_named = { "absence.member_named", "SELECT " LIST_COLUMNS " WHERE name = $1", 0 };
 static const struct query q_add = { "absence.member_add", "INSERT INTO absence_member (name, section, manager, created_ms) VALUES ($1, $2, $3, $4) RETURNING id", QUERY_INSERTS };
 static const struct query q_set = { "absence.member_set", "UPDATE absence_member SET section = $2, manager = $3, retired_ms = NULL WHERE id = $1", 0 };
-static const struct query q_retire = { "absence.member_retire", "UPDATE absence_member SET retired_ms = $2, feed = NULL WHERE id = $1", 0 };
+static const struct query q_retire = { "absence.member_retire", "UPDATE absence_member SET retired_ms = $2, generation = generation + 1, feed = NULL WHERE id = $1", 0 };
 static const struct query q_unbind = { "absence.member_unbind", "UPDATE absence_member SET openid = NULL, unionid = NULL, bound_ms = NULL, generation = generation + 1, feed = NULL WHERE id = $1", 0 };
 static const struct query q_managers = { "absence.other_managers", "SELECT count(*) FROM absence_member WHERE manager = 1 AND retired_ms IS NULL AND id <> $1", QUERY_SCANS };
 const struct query *const member_queries[] = { &q_all, &q_named, &q_add, &q_set, &q_retire, &q_unbind, &q_managers, NULL };
