@@ -13,6 +13,7 @@ int cli_backup(int argc, char **argv);
 int cli_restore(int argc, char **argv);
 int cli_moderation(int argc, char **argv);
 int cli_namelist(int argc, char **argv);
+int cli_outbox(int argc, char **argv);
 int cli_operator(int argc, char **argv);
 int cli_image_worker(int argc, char **argv);
 

@@ -23,6 +23,7 @@ static const struct sub_command {
     { "backup", "database, images and secret key into a new folder, beside a running server; --verify looks at one", cli_backup },
     { "restore", "a new data directory out of a backup", cli_restore },
     { "moderation", "what users reported: list, show, dismiss, hide, ban, delete images", cli_moderation },
+    { "outbox", "what could not be delivered: list, try again, drop", cli_outbox },
     { "operator", "one request to a running server as its operator, for scripts", cli_operator },
     { "image-worker", NULL, cli_image_worker },
 };

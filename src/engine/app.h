@@ -131,6 +131,9 @@ void txn_after(struct txn *, void (*fn)(void *app_state, void *arg), void *arg);
 /* Runs the command named `job` later, at least once, in its own transaction; parameters: a JSON object for its `takes`. */
 void txn_later(struct txn *, const char *job, struct span json, int64_t delay_ms);
 
+/* After the commit the outbox is looked at, though nothing was added: its rows were changed (apps/operator). */
+void txn_wake_outbox(struct txn *);
+
 /* From a reader: runs that job once, soon, if there is room; without a row, so it may be forgotten in a crash. For notes such as "was in use". */
 void request_soon(const struct request *, const char *job, struct span json);
 

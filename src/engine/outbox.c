@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-enum { MAX_ATTEMPTS = 20, TAKE = 16, IDEMPOTENT_MS = 24 * 3600 * 1000 };
+enum { MAX_ATTEMPTS = 180 /* about a week */, TAKE = 16, IDEMPOTENT_MS = 24 * 3600 * 1000 };
 
 const struct migration engine_migrations[] = {
     { "engine", 1,
@@ -68,6 +68,8 @@ void txn_later(struct txn *t, const char *job, struct span json, int64_t delay_m
     t->request->wrote_later = true;
 }
 
+void txn_wake_outbox(struct txn *t) { t->request->wrote_later = true; }
+
 void outbox_delivered(struct request *r, struct txn *t)
 {
     txn_do(t, &q_delete, V_INT(r->job_id));
@@ -85,7 +87,7 @@ void outbox_put_off(struct request *r, struct txn *t)
     bool dead = attempts >= MAX_ATTEMPTS;
     txn_do(t, &q_put_off, V_INT(r->job_id), V_INT(attempts), V_INT(clock_now_ms() + delay), V_INT(dead));
     atomic_fetch_add(&r->engine->outbox_failed, 1);
-    if (dead) log_error("outbox", "%s (row %lld) failed %d times and is given up", request_command(r)->name, (long long)r->job_id, attempts);
+    if (dead) log_error("outbox", "%s (row %lld) failed %d times and is given up; weir outbox retry %lld tries it again", request_command(r)->name, (long long)r->job_id, attempts, (long long)r->job_id);
 }
 
 /* ---- the thread ---- */

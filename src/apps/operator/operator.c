@@ -3,7 +3,7 @@
  * A backup's heart is here: a consistent copy of the database, made by a worker while the writer goes on. The copy lies in tmp/ of the data directory under a name that nobody can guess; `weir backup` opens
  * it and takes its name away at once, so a caller that is killed leaves at most what the next start sweeps. Copies are made one after the other, at most 10 minutes each.
  * Called by sub-commands (src/cli/local.h). An app's own operator commands are rows of that app. */
-#include "engine/app.h"
+#include "apps/operator/operator_in.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,7 +76,16 @@ static const struct command commands[] = {
       .flags = COMMAND_OPERATOR | COMMAND_PRIVATE, READS(status) },
     { .name = "operator.snapshot", .about = "Make a consistent copy of the database in the data directory's tmp/; the caller takes it away", .http = "POST /api/operator/snapshot/?",
       .gives = "{errcode:n, errmsg:s, data:{file:s, bytes:n, secret:s}}", .flags = COMMAND_OPERATOR | COMMAND_PRIVATE | COMMAND_NOT_IDEMPOTENT_KEYED, STAGED(snapshot_prepare, snapshot_apply) },
+    { .name = "operator.outbox", .about = "What could not be delivered and was given up; with all=1 what still waits, too", .http = "GET /api/operator/outbox/?",
+      .takes = &SHAPE({ "all", NULL, FIELD_INT, 0, 0, 1, "1: also what is still tried" }, { "after", NULL, FIELD_INT, 0, 0, INT64_MAX, "the last id of the page before" }),
+      .gives = "{errcode:n, errmsg:s, data:{waiting:n, dead:n, rows:[{id:n, job:s, attempts:n, due:s, dead:b}], more:b}}", .flags = COMMAND_OPERATOR | COMMAND_PRIVATE, READS(outbox_list) },
+    { .name = "operator.outbox_retry", .about = "Try a row again from the beginning, or, without an id, every dead letter", .http = "POST /api/operator/outbox/retry/?",
+      .takes = &SHAPE({ "id", NULL, FIELD_INT, 0, 1, INT64_MAX, "the row" }), .gives = "{errcode:n, errmsg:s, data:{changed:n}}", .flags = COMMAND_OPERATOR | COMMAND_PRIVATE, WRITES(outbox_retry) },
+    { .name = "operator.outbox_drop", .about = "Throw a dead letter away", .http = "DELETE /api/operator/outbox/?",
+      .takes = &SHAPE({ "id", NULL, FIELD_INT, REQUIRED, 1, INT64_MAX, "the row" }), .gives = "{errcode:n, errmsg:s, data:{changed:n}}", .flags = COMMAND_OPERATOR | COMMAND_PRIVATE, WRITES(outbox_drop) },
     { 0 },
 };
 
-const struct app operator_app = { .name = "operator", .commands = commands };
+static const struct query *const *const queries[] = { outbox_queries, NULL };
+
+const struct app operator_app = { .name = "operator", .commands = commands, .queries = queries };
