@@ -63,12 +63,13 @@ static const char *text_of(const json_t *o, const char *key) { return json_is_st
 
 static void show_list(const json_t *data)
 {
-    size_t i;
-    json_t *one;
+    const json_t *members = json_object_get(data, "members");
     printf("name\tsection\tmanager\tstate\n");
-    json_array_foreach(json_object_get(data, "members"), i, one)
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        const json_t *one = json_array_get(members, i);
         printf("%s\t%s\t%s\t%s\n", text_of(one, "name"), text_of(one, "section"), json_is_true(json_object_get(one, "manager")) ? "yes" : "no",
                json_is_true(json_object_get(one, "retired")) ? "retired" : json_is_true(json_object_get(one, "bound")) ? "bound" : "-");
+    }
 }
 
 static void show_counts(const json_t *data)

@@ -139,7 +139,7 @@ const struct row *kept_one(struct snap *s, const struct query *q, const struct v
     struct kept_row *k = slot(s, q, args, n);
     if (k && k->query == q && is_key(&k->key, args) && is_untouched(s->loop->engine, q, k->id, k->tag) && clock_mono_ms() < k->until_mono_ms) return copy_out(s->arena, k);
     struct rows rows = store_query(s->conn, s->arena, q, args, n, 1);
-    if (!rows.n) return NULL;
-    if (k) keep(k, s->loop, q, args, &rows.at[0]);
-    return &rows.at[0];
+    const struct row *row = rows.n ? rows.at : NULL;
+    if (k && row) keep(k, s->loop, q, args, row);
+    return row;
 }

@@ -81,7 +81,7 @@ static bool word_next(struct span *rest, struct span *out)
 /* The member whose token stands in the header, and when the login was that it goes back to; tokens that expired less than `grace_s` ago will do. NULL: *out_refusal. */
 static const struct member *member_by_token(const struct request *r, struct snap *s, int64_t grace_s, int64_t *out_login_s, struct reply **out_refusal)
 {
-    struct span rest = request_head(r, "Authorization"), scheme, token, more;
+    struct span rest = request_head(r, "Authorization"), scheme, token = SPAN(""), more;
     const char *why = NULL;
     if (!word_next(&rest, &scheme) || !(span_is_nocase(scheme, SPAN("JWT")) || span_is_nocase(scheme, SPAN("Bearer")))) why = "Authentication credentials were not provided.";
     else if (!word_next(&rest, &token)) why = "Invalid Authorization header. No credentials provided.";
