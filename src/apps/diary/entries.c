@@ -105,7 +105,7 @@ struct reply *write_apply(const struct request *r, void *carry, struct txn *t)
     if (found) author = user_by_id(txn_view(t), author->id);
     struct reply *reply = reply_new(r, 200);
     put_emotion(reply, d->emotion.code);
-    if (d->partner && d->partner->id == author->partner_id) put_partner(r, &reply->json, author, d->partner);
+    if (d->partner && author && d->partner->id == author->partner_id) put_partner(r, &reply->json, author, d->partner);
     else put_match(r, txn_view(t), &reply->json, author);
     end_emotion(reply);
     return reply;
