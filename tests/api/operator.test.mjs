@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { ask, operatorRows } from '../lib/operator.mjs';
@@ -29,6 +30,22 @@ test('what is the operator\'s is unknown over TCP, whatever the method', async (
       assert.equal(here.status, 404);
     }
   }
+});
+
+test('nor does another spelling of its address, or a header, bring anybody there over TCP', async () => {
+  const headers = ['', 'X-Forwarded-For: unix\r\nX-Real-IP: unix\r\nForwarded: for=unix\r\nX-Original-URL: /api/operator/status\r\nX-Rewrite-URL: /api/operator/status\r\n', 'X-HTTP-Method-Override: GET\r\n',
+    'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n', 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'];
+  for (const target of operatorRows().flatMap((row) => row.routes).map((route) => route.path.replace(/\{[^}]*\}/g, '1')))
+    for (const spelled of [target, `${target}/`, `http://localhost${target}`, `http://weir.sock${target}`, `/${target}`, `/.${target}`, `/x/..${target}`, target.replace('/api/', '/api//'), target.replace('/api/', '/api/./'), target.replace('/api/', '/api%2F'), target.replace('/api', '/%61pi'), `${target}?x`, `${target};x`, `${target}%00`, `${target}%2f`, target.toUpperCase()])
+      for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']) {
+        const more = headers[(spelled.length + method.length) % headers.length];
+        const answer = await new Promise((resolve, reject) => {
+          const socket = net.connect(weir.port, '127.0.0.1', () => socket.write(`${method} ${spelled} HTTP/1.1\r\nHost: localhost\r\n${/Connection/.test(more) ? '' : 'Connection: close\r\n'}${/^P/.test(method) ? 'Content-Length: 0\r\n' : ''}${more}\r\n`));
+          let text = '';
+          socket.setEncoding('utf8').on('data', (piece) => { text += piece; if (text.includes('\r\n\r\n')) socket.destroy(); }).on('close', () => resolve(text)).on('error', reject);
+        });
+        assert.match(answer, /^HTTP\/1\.1 40[04] /, `${method} ${spelled}`);
+      }
 });
 
 test('it is listed as the operator\'s by `weir routes`, and not in the OpenAPI document', () => {
