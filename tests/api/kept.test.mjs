@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
 import { after, test } from 'node:test';
+import { ask } from '../lib/operator.mjs';
 import { startServe } from '../lib/weir.mjs';
 
 const running = [];
 after(() => Promise.all(running.map((weir) => weir.stop())));
 
-async function world() {
-  const weir = await startServe({ 'diary.access': 'open', 'server.loops': '2', 'server.rate': '0', 'server.principal_rate': '0', 'server.per_address': '0' });
+async function world(more = {}) {
+  const weir = await startServe({ 'diary.access': 'open', 'server.loops': '2', 'server.rate': '0', 'server.principal_rate': '0', 'server.per_address': '0', ...more });
   running.push(weir);
   const { hostname, port } = new URL(weir.url);
   /** A client with one connection of its own, which stays on one loop. */
@@ -90,4 +91,36 @@ test('a match and its end are seen by both, whoever was asked for before', async
     for (const name of ['cat', 'dan']) for (const c of readers) assert.equal((await c.user(name)).body.data.match, undefined, `round ${round}`);
   }
   readers.forEach((c) => c.done());
+});
+
+test('who was banned writes nothing more, on whatever connection, though every loop keeps him as he was; unbanned he does', async () => {
+  for (const rehearse of ['false', 'true']) {
+    const { weir, client } = await world({ 'debug.rehearse': rehearse });
+    const writers = Array.from({ length: 8 }, client);
+    const [main] = writers;
+    await main.store('eve', 'n');
+    let banned = false, changes = 0, going = true, checks = 0;       /* changes: odd while one is under way */
+    const hammering = writers.slice(1).map(async (c) => {
+      while (going) {
+        const before = changes;
+        const [written, read] = [await c.write('eve', '今天和朋友去爬山，一路笑个不停，真的好开心！'), await c.user('eve')];
+        assert.equal(read.status, 200);
+        if (before % 2 || changes !== before) continue;
+        assert.equal(written.status, banned ? 403 : 200, `rehearse ${rehearse}, ${checks} before it`);
+        checks++;
+      }
+    });
+    for (let round = 0; round < 40; round++) {
+      changes++;
+      const reply = await ask(weir.folder, 'POST', `/api/diary/moderation/${banned ? 'unban' : 'ban'}`, { form: { openid: 'eve' } });
+      assert.equal(reply.status, 200, reply.text);
+      banned = !banned;
+      changes++;
+      for (let n = 0; n < 4; n++) assert.equal((await writers[n].store('eve', `${round}`)).status, banned ? 403 : 200);
+    }
+    going = false;
+    await Promise.all(hammering);
+    assert.ok(checks > 40, `${checks}`);
+    writers.forEach((c) => c.done());
+  }
 });
