@@ -138,7 +138,7 @@ static int64_t round_of_jobs(struct engine *e, struct store_conn *reader, struct
         store_view_end(reader);
         for (size_t i = 0; i < due.n && started < TAKE; i++)
             started += start_job(e, row_text(&due.at[i], 1), row_text(&due.at[i], 2), row_int(&due.at[i], 0), (int)row_int(&due.at[i], 3));
-        if (due.n) next = 0;
+        if (due.n) next = started ? 0 : 5000;               /* none could be started (no memory, the queue is full, a job that no app knows): not at once again */
         else if (soon.n && !row_null(&soon.at[0], 0)) next = row_int(&soon.at[0], 0) - now;
     } else {
         store_view_end(reader);
