@@ -29,7 +29,7 @@ struct emotion_examples {
 
 struct emotion_train_options emotion_train_defaults(void)
 {
-    return (struct emotion_train_options){ .epochs = 12, .seeds = 6, .seed = 1, .buckets_log2 = 17, .rate = 0.2f, .dropout = 0.6f, .prior = 3.0f,
+    return (struct emotion_train_options){ .epochs = 12, .seeds = 6, .seed = 1, .buckets_log2 = 18, .rate = 0.2f, .dropout = 0.6f, .prior = 3.0f,
         .word_share = 0.05f, .target = -1 };
 }
 
@@ -147,8 +147,12 @@ void emotion_examples_free(struct emotion_examples **all)
 
 /* ---- one model ---- */
 
+/* A row of the table and Adagrad's sums for it: what one feature touches is one line of the cache. */
+struct row { float weight[EMOTION_CODES], square[EMOTION_CODES]; };
+
 struct learner {
-    float *weight, *square;                                          /* [buckets][8]: the table, and Adagrad's sums */
+    struct row *row;                                                 /* [buckets], in `room` */
+    void *room;
     float bias[EMOTION_SOURCES + 1][EMOTION_CODES], bias_square[EMOTION_SOURCES + 1][EMOTION_CODES];
     float class_weight[EMOTION_CODES];
     size_t *order;
@@ -182,9 +186,10 @@ static void learn(struct learner *l, const struct emotion_examples *all, const s
     }
     memcpy(score, l->bias[e->source], sizeof score);
     for (size_t i = 0; i < n; i++) {
-        const float *w = l->weight + (size_t)l->kept[i].bucket * EMOTION_CODES;
+        const struct row *row = &l->row[l->kept[i].bucket];
+        float count = l->kept[i].count;
         for (int k = 0; k < EMOTION_CODES; k++)
-            score[k] += w[k] * l->kept[i].count;
+            score[k] += row->weight[k] * count;
     }
     softmax_of(score, p);
     float inside = 0, weight = 0;
@@ -206,24 +211,24 @@ static void learn(struct learner *l, const struct emotion_examples *all, const s
         *b -= o->rate * slope[k] / (sqrtf(*s) + 1e-6f);
     }
     for (size_t i = 0; i < n; i++) {
-        float *w = l->weight + (size_t)l->kept[i].bucket * EMOTION_CODES, *s = l->square + (size_t)l->kept[i].bucket * EMOTION_CODES;
+        struct row *row = &l->row[l->kept[i].bucket];
+        float count = l->kept[i].count, rate = o->rate;
         for (int k = 0; k < EMOTION_CODES; k++) {
-            float g = slope[k] * l->kept[i].count;
-            s[k] += g * g;
-            w[k] -= o->rate * g / (sqrtf(s[k]) + 1e-6f);
+            float g = slope[k] * count;
+            row->square[k] += g * g;
+            row->weight[k] -= rate * g / (sqrtf(row->square[k]) + 1e-6f);
         }
     }
 }
 
-static void begin(struct learner *l, const struct emotion_examples *all, const struct emotion_train_options *o, size_t cells)
+static void begin(struct learner *l, const struct emotion_examples *all, const struct emotion_train_options *o)
 {
-    memset(l->weight, 0, cells * sizeof *l->weight);
-    memset(l->square, 0, cells * sizeof *l->square);
+    memset(l->row, 0, sizeof *l->row << all->buckets_log2);
     memset(l->bias, 0, sizeof l->bias);
     memset(l->bias_square, 0, sizeof l->bias_square);
     for (int g = 1; g <= all->list->groups; g++) {
         unsigned codes = all->list->group[g].codes;
-        float *w = l->weight + (size_t)(emotion_group_feature(g) >> (32 - all->buckets_log2)) * EMOTION_CODES;
+        float *w = l->row[emotion_group_feature(g) >> (32 - all->buckets_log2)].weight;
         for (int k = 0; k < EMOTION_CODES; k++)
             if (codes)
                 w[k] += codes >> k & 1 ? o->prior / (float)__builtin_popcount(codes) : -o->prior / EMOTION_CODES;
@@ -272,15 +277,16 @@ static uint8_t *finish(const struct emotion_examples *all, const float *sum, dou
 uint8_t *emotion_train(const struct emotion_examples *all, const uint8_t *part, int leave_out, const struct emotion_train_options *o, double temperature)
 {
     size_t cells = (size_t)EMOTION_CODES << all->buckets_log2, n = 0, longest = 1;
-    struct learner l = { .weight = base_alloc(cells * sizeof(float)), .square = base_alloc(cells * sizeof(float)),
+    struct learner l = { .room = base_alloc((sizeof *l.row << all->buckets_log2) + sizeof *l.row),
         .order = base_alloc((all->n + all->n_words + 1) * sizeof(size_t)) };
     float *sum = base_alloc(cells * sizeof *sum);
     uint8_t *bytes = NULL;
     for (size_t i = 0; i < all->n + all->n_words; i++)
         longest = all->example[i].pieces > longest ? all->example[i].pieces : longest;
     l.kept = base_alloc(longest * sizeof *l.kept);
-    if (!l.weight || !l.square || !l.order || !l.kept || !sum)
+    if (!l.room || !l.order || !l.kept || !sum)
         goto out;
+    l.row = (struct row *)(((uintptr_t)l.room + sizeof *l.row - 1) / sizeof *l.row * sizeof *l.row);
     for (size_t i = 0; i < all->n + all->n_words; i++)
         if (i < all->n ? !part || part[i] != leave_out : o->word_share > 0)
             l.order[n++] = i;
@@ -289,7 +295,7 @@ uint8_t *emotion_train(const struct emotion_examples *all, const uint8_t *part, 
     double bias[EMOTION_CODES] = { 0 };
     for (int s = 0; s < o->seeds; s++) {
         uint64_t state = o->seed + (uint64_t)s * UINT64_C(0x632be59bd9b4e019);
-        begin(&l, all, o, cells);
+        begin(&l, all, o);
         for (int epoch = 0; epoch < o->epochs; epoch++) {
             if (o->progress)
                 o->progress(o->progress_arg, s, epoch);
@@ -302,7 +308,7 @@ uint8_t *emotion_train(const struct emotion_examples *all, const uint8_t *part, 
                 learn(&l, all, &all->example[l.order[i]], l.order[i] < all->n ? 1 : o->word_share, o, &state);
         }
         for (size_t i = 0; i < cells; i++)
-            sum[i] += l.weight[i];
+            sum[i] += l.row[i / EMOTION_CODES].weight[i % EMOTION_CODES];
         for (int k = 0; k < EMOTION_CODES; k++)
             for (int f = 0; f < all->sources; f++)
                 if (o->target < 0 || f == o->target)
@@ -310,8 +316,7 @@ uint8_t *emotion_train(const struct emotion_examples *all, const uint8_t *part, 
     }
     bytes = finish(all, sum, bias, o->seeds, temperature);
 out:
-    free(l.weight);
-    free(l.square);
+    free(l.room);
     free(l.order);
     free(l.kept);
     free(sum);
