@@ -33,7 +33,8 @@ unsigned emotion_text_tenth(const struct emotion_text *);
 
 /* ---- measuring ---- */
 
-/* Codes that some label of the corpus does not tell apart are one class: its lowest code stands for it. */
+/* Codes that some label of the corpus does not tell apart are one class: its lowest code stands for it. What a model tells is
+ * the class whose codes have the most probability together, the lowest of equals; if every class is one code, that is the code. */
 struct emotion_measure {
     int class_of[EMOTION_CODES];
     uint32_t confusion[EMOTION_CODES][EMOTION_CODES];    /* [true class][told class] */

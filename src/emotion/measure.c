@@ -24,13 +24,13 @@ void emotion_measure_init(struct emotion_measure *m, const struct emotion_corpus
 
 void emotion_measure_add(struct emotion_measure *m, unsigned codes, const struct emotion *told)
 {
-    int gold = m->class_of[__builtin_ctz(codes)], got = m->class_of[told->code];
-    unsigned sure = 0, true_share = 0;
-    for (int k = 0; k < EMOTION_CODES; k++) {
-        sure += m->class_of[k] == got ? told->p[k] : 0u;
-        true_share += m->class_of[k] == gold ? told->p[k] : 0u;
-    }
-    unsigned bin = sure * 10 / EMOTION_WHOLE;
+    int gold = m->class_of[__builtin_ctz(codes)], got = 0;
+    unsigned share[EMOTION_CODES] = { 0 };
+    for (int k = 0; k < EMOTION_CODES; k++)
+        share[m->class_of[k]] += told->p[k];
+    for (int k = 1; k < EMOTION_CODES; k++)
+        got = share[k] > share[got] ? k : got;
+    unsigned sure = share[got], true_share = share[gold], bin = sure * 10 / EMOTION_WHOLE;
     bin = bin > 9 ? 9 : bin;
     m->confusion[gold][got]++;
     m->n++;
