@@ -25,7 +25,7 @@ static inline void emotion_put64(uint8_t *p, uint64_t v) { emotion_put32(p, (uin
 enum {
     EMOTION_FOLD_FIRST = 0x4e00, EMOTION_FOLD_COUNT = 0x5200,        /* CJK unified ideographs */
     EMOTION_SINGLES = 4096,                                          /* by the low bits of a token: 1 if such a one is a word by itself */
-    EMOTION_OPENERS = 8192,                                          /* bytes of a bit set over the first two tokens of words */
+    EMOTION_OPENERS = 16384,                                         /* bytes of a bit set over the first two tokens of words */
     EMOTION_WORD_TOKENS = 8,                                         /* longer list entries are refused */
     EMOTION_SLOTS_LOG2 = 15,
     EMOTION_SLOTS = 1 << EMOTION_SLOTS_LOG2,
@@ -82,7 +82,7 @@ uint32_t emotion_group_feature(int group);
 
 /* ---- model ---- */
 
-enum { EMOTION_MODEL_VERSION = 1, EMOTION_HEAD_BYTES = 128, EMOTION_BUCKETS_LOG2_MAX = 18 };
+enum { EMOTION_MODEL_VERSION = 2, EMOTION_HEAD_BYTES = 128, EMOTION_BUCKETS_LOG2_MAX = 18 };
 
 struct emotion_model {
     struct emotion_words words;

@@ -48,8 +48,9 @@ uint32_t emotion_word_hash(const uint32_t *tokens, size_t n)
 }
 
 /* The bit of two neighbours is a part of the feature they are anyway. */
-_Static_assert(EMOTION_OPENERS * 8 == 1 << 16, "an opener is 16 bits");
-uint32_t emotion_opener(uint32_t first, uint32_t second) { return mix(KIND_PAIR, first, second) & 0xffff; }
+static inline uint32_t opener_of(uint32_t pair) { return pair & (EMOTION_OPENERS * 8 - 1); }
+_Static_assert((EMOTION_OPENERS & (EMOTION_OPENERS - 1)) == 0, "a mask picks the bit");
+uint32_t emotion_opener(uint32_t first, uint32_t second) { return opener_of(mix(KIND_PAIR, first, second)); }
 
 /* The group of a hash: 0 if only words begin so, -1 if not even that. */
 static inline int group_of(const struct emotion_words *w, uint32_t hash)
@@ -65,7 +66,7 @@ static inline int group_of(const struct emotion_words *w, uint32_t hash)
 static inline int word_at(const struct emotion_words *w, const struct emotion_tokens *t, size_t i, uint32_t pair, size_t *out_tokens)
 {
     const uint32_t *at = t->at + i;
-    uint32_t bit = pair & 0xffff, single = w->singles[at[0] & (EMOTION_SINGLES - 1)];
+    uint32_t bit = opener_of(pair), single = w->singles[at[0] & (EMOTION_SINGLES - 1)];
     uint32_t opens = w->openers[bit / 8] >> bit % 8 & 1;
     if (!(single | opens))           /* one branch for both: which it is cannot be predicted */
         return 0;

@@ -342,6 +342,9 @@ static void the_shipped_model_reads(void **state)
         { 4, "奶奶走了，我再也吃不到她做的饭了，好想她。" }, { 5, "半夜听见有人敲门，我吓得不敢动，手一直在抖。" },
         { 6, "桌上一股馊味，苍蝇乱飞，看得我直犯恶心。" }, { 7, "天哪！居然是他！我完全没想到！" }, { 0, "上午九点开会，下午整理报表，五点半下班。" },
         { 4, "奶奶走了，我再也吃不到她做的飯了，好想她。" },
+        /* as strangers post: mostly the lists' doing */
+        { 0, "据报道，昨日央行宣布下调存款利率，专家表示影响有限。" }, { 0, "转发微博并关注，即可参与抽奖，详情点击链接" }, { 3, "你妹的，又涨价，奸商！" },
+        { 4, "悲催的一天，内牛满面" }, { 5, "刚才地震了，吓尿了，腿还是软的" }, { 6, "脑残粉真恶心，受不了" }, { 7, "我勒个去，这也行？" },
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
         int code = score("", span_of(cases[i].text)).code;
@@ -427,7 +430,7 @@ static void damaged_models_are_refused(void **state)
     buf_done(&err);
 }
 
-/* A label of two codes is satisfied by either: told apart elsewhere, the texts follow what is known. */
+/* A label of two codes is satisfied by either, and what is told of them is told together. */
 static void joined_labels(void **state)
 {
     (void)state;
@@ -445,6 +448,17 @@ static void joined_labels(void **state)
     assert_true(emotion_measure_accuracy(&m) > 0.666 && emotion_measure_accuracy(&m) < 0.667);
     assert_true(emotion_measure_f1(&m, 3) == 1.0 && emotion_measure_f1(&m, 5) == -1);
     assert_true(emotion_measure_ece(&m) > 0.333 && emotion_measure_ece(&m) < 0.334);
+
+    /* .3 for anger and .3 for disgust are .6 for "one of them", which is more than the .4 for calm; without joined labels .4 is most */
+    struct emotion split = { .code = 0, .p = { [0] = 4000, [3] = 3000, [6] = 3000 } };
+    emotion_measure_init(&m, &c);
+    emotion_measure_add(&m, 1 << 3 | 1 << 6, &split);
+    assert_int_equal(m.confusion[3][3], 1);
+    assert_true(m.bin[6].n == 1 && m.bin[6].sure > 0.599 && m.bin[6].sure < 0.601);
+    c.n = 0;
+    emotion_measure_init(&m, &c);
+    emotion_measure_add(&m, 1 << 3, &split);
+    assert_int_equal(m.confusion[3][0], 1);
 }
 
 /* ---- the original's method ---- */
@@ -680,6 +694,10 @@ static void train_eval_cross(void **state)
     buf_init(&err, 4096);
     char *x = emotion_file_read(model, &n, &err), *y = emotion_file_read(again, &m, &err);
     assert_true(x && y && n == m && memcmp(x, y, n) == 0);
+    free(y);
+    assert_int_equal(run(SPAN(""), "train", "--out", again, "--rows", "12", "--seeds", "2", "--epochs", "4", "--step", "100", "--dropout", "40", "--words", words, a, b, NULL)->code, 0);
+    y = emotion_file_read(again, &m, &err);
+    assert_true(x && y && n == m && memcmp(x, y, n) != 0);
     free(x);
     free(y);
     buf_done(&err);
@@ -717,6 +735,8 @@ static void commands_say_what_is_wrong(void **state)
     fails(2, "name at least one file", run(SPAN(""), "eval", NULL));
     fails(2, "--out FILE is missing", run(SPAN(""), "train", good, NULL));
     fails(2, "--epochs", run(SPAN(""), "train", "--out", bad, "--epochs", "0", good, NULL));
+    fails(2, "--dropout", run(SPAN(""), "train", "--out", bad, "--dropout", "96", good, NULL));
+    fails(2, "--step", run(SPAN(""), "cross", "--step", "0", good, NULL));
     fails(2, "--loud", run(SPAN(""), "check", "--loud", good, NULL));
     fails(2, "--model", run(SPAN(""), "label", "--model", NULL));
     fails(2, "label reads standard input", run(SPAN(""), "label", good, NULL));
