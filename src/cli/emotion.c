@@ -66,6 +66,8 @@ static const char HELP_TRAIN[] =
     "  --seeds N       models averaged into one (1 to 100)\n"
     "  --seed N        seed of the first of them\n"
     "  --rows N        2^N rows of the table, 10 to 18\n"
+    "  --step N        Adagrad's step in thousandths (200; for a hundred thousand texts and more 100)\n"
+    "  --dropout N     percent of a text that a step does not see, 0 to 95 (60; for a hundred thousand texts 40)\n"
     "  --words FILE    word lists instead of the built-in ones (src/emotion/words.txt tells the format)\n"
     "  --target FILE   the file of the corpus whose spread of codes the model shall expect (default: the mean of all)\n";
 static const char HELP_CROSS[] =
@@ -153,6 +155,10 @@ static int take_value(struct options *o, const char *name, const char *value)
         o->train.seed = (uint64_t)n;
     else if (trains && strcmp(name, "--rows") == 0 && number_between(value, 10, EMOTION_BUCKETS_LOG2_MAX, &n))
         o->train.buckets_log2 = (unsigned)n;
+    else if (trains && strcmp(name, "--step") == 0 && number_between(value, 1, 10000, &n))
+        o->train.rate = (float)n / 1000.0f;
+    else if (trains && strcmp(name, "--dropout") == 0 && number_between(value, 0, 95, &n))
+        o->train.dropout = (float)n / 100.0f;
     else
         return misused("%s: no such option, or not with the value \"%s\"", name, value);
     return 0;
