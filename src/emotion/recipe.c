@@ -61,13 +61,16 @@ static double best_temperature(const struct answer *a, size_t n)
     return n > 0 ? exact_exp((low + high) / 2) : 1;
 }
 
-static void measure(const struct answer *a, size_t n, double temperature, struct emotion_measure *out)
+/* what is expected of the answers comes on top of them, as it does in a model */
+static void measure(const struct answer *a, size_t n, double temperature, const struct emotion_train_options *o, struct emotion_measure *out)
 {
     for (size_t i = 0; i < n; i++) {
         struct emotion told;
         double score[EMOTION_CODES];
         for (int k = 0; k < EMOTION_CODES; k++)
             score[k] = a[i].score[k] / temperature;
+        if (o->target < 0)
+            score[EMOTION_NONE] += o->calm;
         emotion_softmax(score, &told);
         emotion_measure_add(out, a[i].codes, &told);
     }
@@ -78,7 +81,9 @@ static uint8_t *hold_out(const struct emotion_examples *ex, const struct emotion
                          const struct emotion_train_options *o, struct answer *answers, size_t *n, struct buf *err)
 {
     struct emotion_model m;
-    uint8_t *bytes = emotion_train(ex, part, which, o, 1);
+    struct emotion_train_options plain = *o;
+    plain.calm = 0;
+    uint8_t *bytes = emotion_train(ex, part, which, &plain, 1);
     if (!bytes) {
         buf_add_z(err, "out of memory while training");
         return NULL;
@@ -121,7 +126,7 @@ bool emotion_cross(const struct emotion_corpus *c, const struct emotion_list *li
         if (!(*temperature > 0))
             *temperature = best_temperature(answers, n);
         emotion_measure_init(out, c);
-        measure(answers, n, *temperature, out);
+        measure(answers, n, *temperature, o, out);
     }
     emotion_examples_free(&ex);
     free(answers);
@@ -146,7 +151,7 @@ static uint8_t *without_tenth(const struct emotion_examples *ex, const struct em
         goto out;
     *temperature = best_temperature(answers, n);
     emotion_measure_init(out, c);
-    measure(answers, n, *temperature, out);
+    measure(answers, n, *temperature, o, out);
     if (keep) {
         free(bytes);
         bytes = emotion_train(ex, part, TENTH, o, *temperature);

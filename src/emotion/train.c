@@ -30,7 +30,7 @@ struct emotion_examples {
 struct emotion_train_options emotion_train_defaults(void)
 {
     return (struct emotion_train_options){ .epochs = 12, .seeds = 6, .seed = 1, .buckets_log2 = 18, .rate = 0.2f, .dropout = 0.6f, .prior = 3.0f,
-        .word_share = 0.05f, .target = -1 };
+        .word_share = 0.05f, .target = -1, .calm = 1.0 };
 }
 
 /* ---- random numbers: splitmix64 ---- */
@@ -314,6 +314,8 @@ uint8_t *emotion_train(const struct emotion_examples *all, const uint8_t *part, 
                 if (o->target < 0 || f == o->target)
                     bias[k] += (double)l.bias[f][k] / (o->target < 0 ? all->sources : 1);
     }
+    if (o->target < 0)
+        bias[EMOTION_NONE] += o->calm * o->seeds * temperature;      /* a prior has no share in how sure the rest may be */
     bytes = finish(all, sum, bias, o->seeds, temperature);
 out:
     free(l.room);

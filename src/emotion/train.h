@@ -16,7 +16,8 @@ struct emotion_train_options {
     float dropout;           /* share of a text's features that a step does not see */
     float prior;             /* first weight of a group's feature for the codes it speaks for */
     float word_share;        /* words of the lists as texts of their own: their step's share, 0 for none */
-    int target;              /* the source whose bias the model gets; -1: the mean of all */
+    int target;              /* the source whose bias the model gets; -1: the mean of all, and: */
+    double calm;             /* how much commoner code 0 is where the model will read than in the corpus, as a logarithm */
     void (*progress)(void *arg, int seed, int epoch);    /* may be NULL */
     void *progress_arg;
 };
