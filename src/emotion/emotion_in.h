@@ -27,13 +27,13 @@ enum {
     EMOTION_SINGLES = 4096,                                          /* by the low bits of a token: 1 if such a one is a word by itself */
     EMOTION_OPENERS = 16384,                                         /* bytes of a bit set over the first two tokens of words */
     EMOTION_WORD_TOKENS = 8,                                         /* longer list entries are refused */
-    EMOTION_SLOTS_LOG2 = 15,
+    EMOTION_SLOTS_LOG2 = 16,
     EMOTION_SLOTS = 1 << EMOTION_SLOTS_LOG2,
     EMOTION_GROUPS = 200,                                            /* groups are numbered from 1; 0 is none */
 };
 
 /* Views into the bytes of a model (or of a trainer's buffer): arrays behind one another, in this order. Singles and openers
- * are small enough for the first cache and turn away most places of a text before the large table is asked. */
+ * (20 KB) stay in the first cache and turn away most places of a text before the large table is asked. */
 struct emotion_words {
     const uint8_t *fold;         /* u16[FOLD_COUNT]: the simplified character */
     const uint8_t *singles;      /* u8[SINGLES] */

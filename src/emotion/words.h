@@ -7,7 +7,7 @@
 #define WEIR_EMOTION_WORDS_H
 #include "emotion/emotion_in.h"
 
-enum { EMOTION_ENTRIES = 12000 };
+enum { EMOTION_ENTRIES = 16000 };
 
 struct emotion_group { struct span name; unsigned codes; /* bit mask of the codes it speaks for */ };
 
