@@ -54,6 +54,8 @@ struct reply *absence_not_found(const struct request *);
 enum { R_ID, R_APPLIER, R_PROCESSOR, R_REASON, R_DAY, R_APPLIED, R_RESULT, R_PERMISSION, R_TYPE, R_PROCESSED, R_MEMBER, R_COST, R_SECTION };
 enum order { ORDER_MEMBER, ORDER_MANAGER, ORDER_NEXT };
 void put_leave(struct jout *, const struct row *, enum order);            /* the pairs without the braces */
+/* A page of a list as array elements; fewer rows than a page end the array. True: more may follow behind *day and *id. */
+bool put_leaves(struct jout *, struct rows, size_t page, enum order, char day[DAY_BYTES], int64_t *id);
 struct span leave_record(const struct request *, const struct row *);     /* for the audit trail: JSON */
 bool path_id(const struct request *, int64_t *out);                         /* of the parameter id; false: names nothing */
 void today_of(const struct request *, char out[DAY_BYTES]);

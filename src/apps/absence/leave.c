@@ -90,6 +90,22 @@ struct span leave_record(const struct request *r, const struct row *row)
     return buf_into_arena(r, &b);
 }
 
+bool put_leaves(struct jout *out, struct rows rows, size_t page, enum order order, char day[DAY_BYTES], int64_t *id)
+{
+    for (size_t i = 0; i < rows.n; i++) {
+        jout_begin_object(out);
+        put_leave(out, &rows.at[i], order);
+        jout_end_object(out);
+    }
+    if (rows.n < page) {
+        jout_end_array(out);
+        return false;
+    }
+    snprintf(day, DAY_BYTES, "%.*s", SPAN_ARGS(row_text(&rows.at[rows.n - 1], R_DAY)));
+    *id = row_int(&rows.at[rows.n - 1], R_ID);
+    return true;
+}
+
 /* A long list goes out in pages, each read in a view of its own behind the last row of the one before. */
 struct page { char day[DAY_BYTES]; int64_t id; };
 
@@ -97,18 +113,7 @@ static bool list_more(const struct request *r, struct snap *s, struct reply *rep
 {
     struct page *page = state;
     struct rows rows = snap_all(s, &q_list, V_INT(me(r)->id), V_TEXT(span_of(page->day)), V_INT(page->id));
-    for (size_t i = 0; i < rows.n; i++) {
-        jout_begin_object(&reply->json);
-        put_leave(&reply->json, &rows.at[i], ORDER_MEMBER);
-        jout_end_object(&reply->json);
-    }
-    if (rows.n < PAGE) {
-        jout_end_array(&reply->json);
-        return false;
-    }
-    snprintf(page->day, sizeof page->day, "%.*s", SPAN_ARGS(row_text(&rows.at[rows.n - 1], R_DAY)));
-    page->id = row_int(&rows.at[rows.n - 1], R_ID);
-    return true;
+    return put_leaves(&reply->json, rows, PAGE, ORDER_MEMBER, page->day, &page->id);
 }
 
 struct reply *leave_list(const struct request *r, struct snap *s)

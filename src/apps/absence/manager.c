@@ -33,18 +33,7 @@ static bool list_more(const struct request *r, struct snap *s, struct reply *rep
     (void)r;
     struct page *page = state;
     struct rows rows = snap_all(s, &q_list, V_TEXT(span_of(page->day)), V_INT(page->id), V_TEXT(span_of(page->before)), V_INT(page->processed));
-    for (size_t i = 0; i < rows.n; i++) {
-        jout_begin_object(&reply->json);
-        put_leave(&reply->json, &rows.at[i], ORDER_MANAGER);
-        jout_end_object(&reply->json);
-    }
-    if (rows.n < PAGE) {
-        jout_end_array(&reply->json);
-        return false;
-    }
-    snprintf(page->day, sizeof page->day, "%.*s", SPAN_ARGS(row_text(&rows.at[rows.n - 1], R_DAY)));
-    page->id = row_int(&rows.at[rows.n - 1], R_ID);
-    return true;
+    return put_leaves(&reply->json, rows, PAGE, ORDER_MANAGER, page->day, &page->id);
 }
 
 static struct reply *list(const struct request *r, struct snap *s, struct page from)
